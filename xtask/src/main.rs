@@ -1,1 +1,80 @@
-fn main() {}
+//! The project's own commands. `cargo xtask --help` lists them.
+
+mod bench;
+mod bpf;
+mod build;
+mod demo;
+mod dist;
+mod fixtures;
+mod requirements;
+mod run;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Flamearc's own commands
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Record the bundled story twice with real eBPF, analyze it, and say where the picture is
+    Demo {
+        /// Seconds of each recording
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+    },
+    /// Everything: format, lints, licences, tests, BPF object, live recordings, pictures in a browser
+    Test {
+        /// Only the steps whose name contains this
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Compile the BPF program and write its committed object
+    Bpf {
+        /// Only check that the committed object is what the source compiles to
+        #[arg(long)]
+        check: bool,
+    },
+    /// Record testdata's archives again
+    Fixtures,
+    /// Measure the budgets of recording, side by side with perf
+    Bench {
+        /// Seconds of the steady-state measurement
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+    /// Build `capture` as it is shipped: one small static file; with man pages and completions
+    Dist,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Demo { seconds } => demo::run(seconds),
+        Command::Test { only } => test::run(only.as_deref()),
+        Command::Bpf { check } => bpf::run(check),
+        Command::Fixtures => fixtures::run(),
+        Command::Bench { seconds } => bench::run(seconds),
+        Command::Dist => dist::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The checkout this program was built from.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the root").to_owned()
+}

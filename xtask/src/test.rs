@@ -1,0 +1,138 @@
+//! `cargo xtask test`: everything, in steps that say what they are.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{bpf, build, requirements, run};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("format", || run::check(&mut run::cargo(&["fmt", "--all", "--check"]))),
+    ("lints", || {
+        run::check(&mut run::cargo(&[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ]))
+    }),
+    ("licences", || {
+        run::check(&mut run::cargo(&[
+            "deny",
+            "--log-level",
+            "error",
+            "check",
+            "licenses",
+            "bans",
+            "sources",
+        ]))
+    }),
+    ("bpf object", || bpf::run(true)),
+    ("unit and integration tests", || {
+        run::check(&mut run::cargo(&["test", "--quiet", "--workspace"]))
+    }),
+    ("fuzz targets compile", || {
+        // Plain compilation: coverage instrumentation is `cargo fuzz`'s, campaigns are long.
+        let manifest = crate::root().join("fuzz/Cargo.toml");
+        run::check(run::cargo(&["check", "--quiet", "--manifest-path"]).arg(manifest))
+    }),
+    ("live recordings", live),
+    ("pictures in a browser", browser),
+];
+
+/// Runs all steps, or those whose name contains `only`.
+pub fn run(only: Option<&str>) -> Result<()> {
+    requirements::check()?;
+    let chosen: Vec<&Step> =
+        STEPS.iter().filter(|(name, _)| only.is_none_or(|o| name.contains(o))).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("no step is called that; there are: {}", names.join(", "));
+    }
+    let mut failed = Vec::new();
+    for (name, step) in &chosen {
+        println!("=== {name}");
+        let start = Instant::now();
+        match step() {
+            Ok(()) => println!("=== {name}: passed in {:.0} s", start.elapsed().as_secs_f64()),
+            Err(error) => {
+                println!("=== {name}: FAILED: {error:#}");
+                failed.push(*name);
+            }
+        }
+    }
+    println!("{} passed, {} failed", chosen.len() - failed.len(), failed.len());
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Tests that really record. Built as the user; only the test programs run as root.
+fn live() -> Result<()> {
+    let programs = build::programs()?;
+    for package in ["capture", "xtask"] {
+        let mut tests = run::cargo(&[
+            "test",
+            "--quiet",
+            "-p",
+            package,
+            "--features",
+            "live",
+            "--test",
+            "live",
+            "--",
+            "--test-threads=1",
+        ]);
+        tests
+            .env("FLAMEARC_CAPTURE", &programs.capture)
+            .env("FLAMEARC_ANALYZE", &programs.analyze)
+            .env("FLAMEARC_WORKLOADS", &programs.workloads);
+        if !run::is_root() {
+            let arch = std::env::consts::ARCH.to_uppercase();
+            tests.env(format!("CARGO_TARGET_{arch}_UNKNOWN_LINUX_GNU_RUNNER"), "sudo -E");
+        }
+        run::check(&mut tests)?;
+    }
+    Ok(())
+}
+
+/// Opens pictures of testdata's recordings in Chromium.
+fn browser() -> Result<()> {
+    let programs = build::programs()?;
+    let scripts = crate::root().join("crates/render/browser-test");
+    run::check(
+        std::process::Command::new("npm")
+            .args(["ci", "--silent", "--no-audit", "--no-fund"])
+            .current_dir(&scripts),
+    )
+    .context("installing the browser driver")?;
+    let pictures = tempfile::tempdir()?;
+    let testdata = crate::root().join("testdata");
+    let one = pictures.path().join("mixed.svg");
+    run::check(
+        run::quiet(&programs.analyze).arg(testdata.join("mixed/mixed.arc")).arg("-o").arg(&one),
+    )?;
+    let diff = pictures.path().join("story.diff.svg");
+    run::check(
+        run::quiet(&programs.analyze)
+            .arg(testdata.join("story/spin.arc"))
+            .arg("--diff")
+            .arg(testdata.join("story/fixed.arc"))
+            .arg("-o")
+            .arg(&diff),
+    )?;
+    run::check(
+        std::process::Command::new("node")
+            .arg("run.mjs")
+            .arg(&one)
+            .arg(&diff)
+            .current_dir(&scripts),
+    )
+}
