@@ -1,0 +1,12 @@
+//! End to end: the built programs record real processes with real eBPF, and what `analyze` says is
+//! held against what is known by construction. Needs root and the programs that
+//! `cargo xtask test` builds; without them these tests fail, they do not pass.
+
+#![cfg(feature = "live")]
+
+mod live {
+    mod accounting;
+    mod interrupted;
+    mod names;
+    mod recording;
+}
