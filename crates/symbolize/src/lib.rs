@@ -1,1 +1,37 @@
-//! symbolize
+//! From (module bytes, address in the file) to inlined frames, or the reason why not.
+//!
+//! The crate takes bytes: it opens no file, asks no network and knows no archive. Whoever calls it
+//! finds a module's files, checks that they belong together ([`identify`]) and asks ([`Symbols`]):
+//!
+//! ```no_run
+//! use profile::Svma;
+//! use symbolize::{Files, Symbols};
+//! let image = std::fs::read("/usr/bin/env").unwrap();
+//! let symbols = Symbols::new(Files { image: Some(&image), ..Files::default() }).unwrap();
+//! match symbols.lookup(Svma(0x4321)) {
+//!     Ok(frames) => frames.iter().for_each(|f| println!("{}", f.name)),
+//!     Err(why) => println!("no name: {}", why.describe()),
+//! }
+//! ```
+//!
+//! Every input is hostile: nothing panics, allocations are bounded by the bytes that are there,
+//! recursion is capped. The same address gets the same answer in whatever order addresses are asked.
+
+mod demangle;
+mod elf;
+mod error;
+mod frame;
+mod frame_pointer;
+mod identity;
+mod ranges;
+mod sections;
+mod symbol_table;
+mod symbols;
+
+pub use demangle::demangle;
+pub use elf::Machine;
+pub use error::Error;
+pub use frame::SourceFrame;
+pub use frame_pointer::FramePointer;
+pub use identity::{AltLink, DebugLink, Identity, identify};
+pub use symbols::{Files, Symbols};

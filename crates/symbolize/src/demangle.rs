@@ -1,0 +1,107 @@
+//! Linker names for people: Rust (legacy and v0) without its hash, C++ (Itanium).
+//!
+//! Names come from hostile files. Length in and out, recursion and work are bounded; a name that
+//! goes beyond is shown as it is.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+
+/// Longer names are not demangled: the longest seen in real programs have some 10 KiB.
+const MAX_RAW_BYTES: usize = 16 << 10;
+/// Longer results are not shown: substitutions let a short name expand exponentially.
+const MAX_SHOWN_BYTES: usize = 64 << 10;
+/// Pieces written before the name is given up: nested packs can do much work and write little.
+const MAX_WRITES: u32 = 64 << 10;
+/// Depth of a C++ name's grammar: well within a thread's 2 MiB of stack in an unoptimized build.
+const MAX_DEPTH: u32 = 96;
+
+/// The name for people. What is not mangled, or cannot be demangled within bounds, is returned as
+/// it is. Compilers' suffixes of split and cloned functions stay visible (`.cold`, `.part.0`).
+#[must_use]
+pub fn demangle(raw: &str) -> Cow<'_, str> {
+    if raw.len() > MAX_RAW_BYTES {
+        return Cow::Borrowed(raw);
+    }
+    let shown = if raw.starts_with("_R") || raw.starts_with("_ZN") {
+        rust(raw).or_else(|| cpp(raw))
+    } else if raw.starts_with("_Z") || raw.starts_with("_GLOBAL__") {
+        cpp(raw)
+    } else {
+        None
+    };
+    shown.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+fn rust(raw: &str) -> Option<String> {
+    let name = rustc_demangle::try_demangle(raw).ok()?;
+    let mut shown = Bounded::default();
+    write!(shown, "{name:#}").ok()?;
+    Some(shown.text)
+}
+
+fn cpp(raw: &str) -> Option<String> {
+    let parse = cpp_demangle::ParseOptions::default().recursion_limit(MAX_DEPTH);
+    let print = cpp_demangle::DemangleOptions::new().recursion_limit(MAX_DEPTH);
+    let symbol = cpp_demangle::Symbol::new_with_options(raw.as_bytes(), &parse).ok()?;
+    let mut shown = Bounded::default();
+    symbol.structured_demangle(&mut shown, &print).ok()?;
+    Some(shown.text)
+}
+
+/// Text that refuses to grow without end.
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    writes: u32,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        self.writes += 1;
+        if self.text.len() + piece.len() > MAX_SHOWN_BYTES || self.writes > MAX_WRITES {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(piece);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scheme_is_shown_for_people() {
+        for (raw, shown) in [
+            ("main", "main"),
+            ("_ZN4core3fmt9Formatter3pad17h0123456789abcdefE", "core::fmt::Formatter::pad"),
+            ("_RNvCs1234_7mycrate3foo", "mycrate::foo"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backERKi",
+                "std::vector<int, std::allocator<int> >::push_back(int const&)",
+            ),
+            ("_ZN3foo3barEv.cold", "foo::bar() [clone .cold]"),
+            ("parse.part.0", "parse.part.0"),
+            ("net/http.(*Client).Do", "net/http.(*Client).Do"),
+            ("_Zzzz", "_Zzzz"),
+            ("_R", "_R"),
+        ] {
+            assert_eq!(demangle(raw), shown);
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_grow_without_end_stays_as_it_is() {
+        // Every substitution doubles the one before it.
+        let mut bomb = String::from("_Z1fSt4pairIiiE");
+        for i in 0..40 {
+            let s = char::from_digit(i % 36, 36).unwrap().to_ascii_uppercase();
+            bomb.push_str(&format!("St4pairIS{s}_S{s}_E"));
+        }
+        assert!(demangle(&bomb).len() <= MAX_SHOWN_BYTES);
+        let deep = format!("_Z1f{}i", "P".repeat(10_000));
+        assert_eq!(demangle(&deep), deep);
+        let long = format!("_Z{}", "1".repeat(MAX_RAW_BYTES));
+        assert_eq!(demangle(&long), long);
+    }
+}
