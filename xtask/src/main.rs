@@ -8,6 +8,7 @@ mod dist;
 mod fixtures;
 mod requirements;
 mod run;
+mod rusage;
 mod test;
 
 use std::path::PathBuf;

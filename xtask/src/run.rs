@@ -52,3 +52,8 @@ pub fn quiet(program: &std::path::Path) -> Command {
     command.stdout(std::process::Stdio::null());
     command
 }
+
+/// Throws away what a command prints.
+pub fn quiet_all(command: &mut Command) -> &mut Command {
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null())
+}
