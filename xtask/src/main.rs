@@ -3,6 +3,7 @@
 mod bench;
 mod bpf;
 mod build;
+mod compare;
 mod demo;
 mod dist;
 mod fixtures;
@@ -52,6 +53,12 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Record a command with capture and with perf at the same time, and compare the names
+    ComparePerf {
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Build `capture` as it is shipped: one small static file; with man pages and completions
     Dist,
 }
@@ -64,6 +71,7 @@ fn main() -> ExitCode {
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures => fixtures::run(),
         Command::Bench { seconds } => bench::run(seconds),
+        Command::ComparePerf { command } => compare::run(&command),
         Command::Dist => dist::run(),
     };
     match result {
