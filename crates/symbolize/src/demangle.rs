@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 /// Longer names are not demangled: the longest seen in real programs have some 10 KiB.
 const MAX_RAW_BYTES: usize = 16 << 10;
@@ -30,6 +31,16 @@ pub fn demangle(raw: &str) -> Cow<'_, str> {
         None
     };
     shown.map_or(Cow::Borrowed(raw), Cow::Owned)
+}
+
+/// Both names for keeping; one allocation where they are equal.
+pub(crate) fn raw_and_shown(text: &str) -> (Arc<str>, Arc<str>) {
+    let raw: Arc<str> = text.into();
+    let shown = match demangle(text) {
+        Cow::Borrowed(_) => Arc::clone(&raw),
+        Cow::Owned(shown) => shown.into(),
+    };
+    (raw, shown)
 }
 
 fn rust(raw: &str) -> Option<String> {

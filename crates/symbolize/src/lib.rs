@@ -18,6 +18,7 @@
 //! recursion is capped. The same address gets the same answer in whatever order addresses are asked.
 
 mod demangle;
+mod dwarf;
 mod elf;
 mod error;
 mod frame;

@@ -5,8 +5,8 @@
 //!   section's end, but never cuts into a sized one. One of `.dynsym` covers nothing: that table is
 //!   sparse, and reaching on is how `OPENSSL_free` came to own all Go code of a program
 //!   (blazesym issue 1610).
-//! - Of several names for one range the one people know wins: a default version over a hidden one,
-//!   global or weak over local, fewer leading underscores (`write` over `__write` and
+//! - Of several names for one range the one people know wins: global or weak over local, a default
+//!   version over a superseded one, fewer leading underscores (`write` over `__write` and
 //!   `__GI___write`), global over weak, the shorter, the first in byte order.
 
 use std::borrow::Cow;
@@ -31,6 +31,7 @@ const COMPARED_BYTES: usize = 256;
 struct Symbol {
     start: u64,
     end: u64,
+    sized: bool,
     /// Offset in the table's strings.
     name: u32,
     /// Index in `SymbolTable::strings`.
@@ -52,6 +53,8 @@ pub(crate) struct SymbolTable<'d> {
 pub(crate) struct Named<'d> {
     pub name: Cow<'d, str>,
     pub source: NameSource,
+    /// Whether the table says how far the function reaches.
+    pub sized: bool,
 }
 
 impl<'d> SymbolTable<'d> {
@@ -88,7 +91,7 @@ impl<'d> SymbolTable<'d> {
         let symbol = &self.symbols[self.map.find(address)? as usize];
         let (source, _) = self.strings[usize::from(symbol.table)];
         let name = String::from_utf8_lossy(name_of(&self.strings, symbol));
-        Some(Named { name, source })
+        Some(Named { name, source, sized: symbol.sized })
     }
 
     fn ranges(&self, keep: impl Fn(&Symbol) -> bool) -> Vec<Range> {
@@ -142,6 +145,7 @@ impl<'d> SymbolTable<'d> {
             let symbol = Symbol {
                 start,
                 end: start.saturating_add(size).min(limit),
+                sized: size != 0,
                 name,
                 table,
                 binding: row.st_bind(),
@@ -215,8 +219,8 @@ fn preference(strings: &[(NameSource, &[u8])], a: &Symbol, b: &Symbol) -> Orderi
         let name = &name[..name.len().min(COMPARED_BYTES)];
         let underscores = name.iter().take_while(|b| **b == b'_').count();
         (
-            symbol.hidden_version,
             symbol.binding == elf::STB_LOCAL,
+            symbol.hidden_version,
             underscores,
             symbol.binding == elf::STB_WEAK,
             name.len(),

@@ -1,14 +1,15 @@
 //! One module ready for look-ups.
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
 
+use crate::demangle::raw_and_shown;
+use crate::dwarf::{DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
-use crate::symbol_table::SymbolTable;
-use crate::{Error, FramePointer, SourceFrame, demangle};
+use crate::symbol_table::{Named, SymbolTable};
+use crate::{Error, FramePointer, SourceFrame};
 
 /// The files that describe one module. Whoever gives them has checked that they belong together.
 #[derive(Clone, Copy, Default, Debug)]
@@ -28,6 +29,8 @@ pub struct Symbols<'d> {
     image: Option<Elf<'d>>,
     debug: Option<Elf<'d>>,
     table: SymbolTable<'d>,
+    supplement: Option<Elf<'d>>,
+    debug_info: OnceLock<Option<DebugInfo<'d>>>,
     unwind: OnceLock<UnwindRules<'d>>,
 }
 
@@ -39,12 +42,20 @@ impl<'d> Symbols<'d> {
     pub fn new(files: Files<'d>) -> Result<Self, Error> {
         let image = files.image.map(Elf::parse).transpose()?;
         let debug = files.debug.map(Elf::parse).transpose()?;
+        let supplement = files.supplement.map(Elf::parse).transpose()?;
         let files: Vec<&Elf<'d>> = image.iter().chain(&debug).collect();
         if files.is_empty() {
             return Err(Error::NoFile);
         }
         let table = SymbolTable::read(&files);
-        Ok(Self { image, debug, table, unwind: OnceLock::new() })
+        Ok(Self {
+            image,
+            debug,
+            table,
+            supplement,
+            debug_info: OnceLock::new(),
+            unwind: OnceLock::new(),
+        })
     }
 
     fn files(&self) -> Vec<&Elf<'d>> {
@@ -62,22 +73,70 @@ impl<'d> Symbols<'d> {
     /// never empty. Of a return address, ask for the byte before
     /// ([`profile::CodeAddress::lookup`]).
     ///
+    /// Inlined calls and lines come from DWARF. The physical function's name is that of its symbol
+    /// where a table has one with a size: a module has the same names with and without its debug
+    /// file, libc's functions their public names (DWARF calls them `__GI_…`), and pieces that
+    /// compilers split off theirs (`.cold`, `.part.0`).
+    ///
     /// # Errors
     /// Why there is no name: [`NoName::NoSymbols`], [`NoName::OutOfRange`],
     /// [`NoName::BadDebugInfo`] or [`NoName::Obfuscated`].
     pub fn lookup(&self, address: Svma) -> Result<Vec<SourceFrame>, NoName> {
-        if let Some(named) = self.table.find(address.0) {
-            return Ok(vec![physical(&named.name, named.source)]);
-        }
-        Err(if self.table.is_empty() { NoName::NoSymbols } else { NoName::OutOfRange })
+        let symbol = self.table.find(address.0);
+        let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
+        let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
+        let damaged = hits.is_err();
+        let mut hits = hits.unwrap_or_default();
+        let physical = hits.pop();
+        let mut frames: Vec<SourceFrame> = hits.into_iter().filter_map(inlined).collect();
+        let (name, file, line) = match physical {
+            Some(hit) => (hit.name, hit.file, hit.line),
+            None => (None, None, None),
+        };
+        let Some((raw_name, name, source)) = choose(symbol, name) else {
+            return Err(if damaged {
+                NoName::BadDebugInfo
+            } else if self.table.is_empty() && debug_info.is_none() {
+                NoName::NoSymbols
+            } else {
+                NoName::OutOfRange
+            });
+        };
+        frames.push(SourceFrame { name, raw_name, file, line, inlined: false, source });
+        Ok(frames)
+    }
+
+    /// From the module's own file if it has any, else from its debug file.
+    fn open_debug_info(&self) -> Option<DebugInfo<'d>> {
+        self.files().into_iter().find_map(|elf| DebugInfo::open(elf, self.supplement.as_ref()))
     }
 }
 
-fn physical(raw: &str, source: NameSource) -> SourceFrame {
-    let raw_name: Arc<str> = raw.into();
-    let name = match demangle(raw) {
-        Cow::Borrowed(_) => Arc::clone(&raw_name),
-        Cow::Owned(shown) => shown.into(),
-    };
-    SourceFrame { name, raw_name, file: None, line: None, inlined: false, source }
+type Chosen = (Arc<str>, Arc<str>, NameSource);
+
+/// Raw name, shown name and source of a physical function.
+fn choose(symbol: Option<Named<'_>>, stated: Option<DwarfName>) -> Option<Chosen> {
+    match (symbol, stated) {
+        (Some(symbol), Some(stated)) if !symbol.sized || *symbol.name == *stated.raw => {
+            Some((stated.raw, stated.shown, NameSource::Dwarf))
+        }
+        (Some(symbol), _) => {
+            let (raw, shown) = raw_and_shown(&symbol.name);
+            Some((raw, shown, symbol.source))
+        }
+        (None, Some(stated)) => Some((stated.raw, stated.shown, NameSource::Dwarf)),
+        (None, None) => None,
+    }
+}
+
+fn inlined(hit: Hit) -> Option<SourceFrame> {
+    let DwarfName { raw, shown, .. } = hit.name?;
+    Some(SourceFrame {
+        name: shown,
+        raw_name: raw,
+        file: hit.file,
+        line: hit.line,
+        inlined: true,
+        source: NameSource::Dwarf,
+    })
 }

@@ -1,0 +1,202 @@
+//! DWARF 4 and 5: functions, inlined calls and lines at an address.
+//!
+//! ```text
+//! unit_index   address -> unit          one small step per unit, no abbreviation table parsed
+//! functions    address -> function, inlined calls    one pass over a unit that was hit
+//! lines        address -> file, line                 one run of its line program
+//! names        entry   -> name                       follows references, also into a supplement
+//! ```
+//!
+//! Everything kept is plain numbers, so sections may be inflated and owned here and one value may
+//! be asked from several threads. Still to come: split units (`.dwo`, `.dwp`), of which only the
+//! skeleton is read.
+
+mod functions;
+mod lines;
+mod names;
+mod unit;
+mod unit_index;
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gimli::{DwarfSections, EndianSlice, LittleEndian, Reader as _, Section as _};
+use rustc_hash::FxHashMap;
+
+use crate::elf::Elf;
+use crate::sections::{self, InflateBudget};
+use functions::Functions;
+use lines::Lines;
+pub(crate) use names::DwarfName;
+use names::Names;
+use unit::{AbbreviationCache, Unit};
+use unit_index::UnitIndex;
+
+type Slice<'a> = EndianSlice<'a, LittleEndian>;
+type Sections<'d> = DwarfSections<Cow<'d, [u8]>>;
+
+/// Frames of one look-up: deeper chains of inlined calls lose the outer ones. The deepest seen
+/// in real programs have some 60.
+const MAX_FRAMES: usize = 256;
+
+/// Decoded units are forgotten beyond this many bytes; asking in order of addresses decodes each
+/// unit once all the same.
+const MAX_UNIT_BYTES: usize = 192 << 20;
+
+/// The debug information of a module.
+pub(crate) struct DebugInfo<'d> {
+    main: Sections<'d>,
+    supplement: Option<Sections<'d>>,
+    index: UnitIndex,
+    units: Mutex<UnitCache>,
+    names: Names,
+    abbreviations: AbbreviationCache,
+}
+
+/// One function of an answer, innermost first; the last one is the physical function.
+#[derive(Debug)]
+pub(crate) struct Hit {
+    /// `None` only of a physical function: file and line are known, but not its name.
+    pub name: Option<DwarfName>,
+    pub file: Option<Arc<str>>,
+    pub line: Option<u32>,
+}
+
+/// The entry could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Damaged;
+
+impl From<gimli::Error> for Damaged {
+    fn from(_: gimli::Error) -> Self {
+        Self
+    }
+}
+
+#[derive(Default)]
+struct UnitCache {
+    units: FxHashMap<u32, Arc<DecodedUnit>>,
+    heap_bytes: usize,
+}
+
+/// What a pass over one unit leaves.
+struct DecodedUnit {
+    functions: Result<Functions, Damaged>,
+    lines: Result<Lines, Damaged>,
+}
+
+impl<'d> DebugInfo<'d> {
+    /// Reads where units are. `None` when the file has no debug information.
+    pub fn open(elf: &Elf<'d>, supplement: Option<&Elf<'d>>) -> Option<Self> {
+        let main = load(elf);
+        if main.borrow(slice).debug_info.reader().is_empty() {
+            return None;
+        }
+        let supplement = supplement.map(load);
+        let index = UnitIndex::read(&main.borrow(slice));
+        Some(Self {
+            main,
+            supplement,
+            index,
+            units: Mutex::default(),
+            names: Names::default(),
+            abbreviations: AbbreviationCache::default(),
+        })
+    }
+
+    /// Functions and lines at an address; empty where the debug information has nothing.
+    pub fn lookup(&self, address: u64) -> Result<Vec<Hit>, Damaged> {
+        let Some(unit_number) = self.index.find(address) else { return Ok(Vec::new()) };
+        let dwarf = self.main.borrow_with_sup(self.supplement.as_ref(), slice);
+        let unit = self.unit(&dwarf, unit_number);
+        let (mut file, mut line) = match &unit.lines {
+            Ok(lines) => lines.find(address).map_or((None, None), |row| {
+                (lines.file(&dwarf, row.file), (row.line != 0).then_some(row.line))
+            }),
+            Err(Damaged) => (None, None),
+        };
+        let functions = unit.functions.as_ref().map_err(|damaged| *damaged)?;
+        let name = |origin| self.names.resolve(&dwarf, &self.index, &self.abbreviations, origin);
+        let mut hits = Vec::new();
+        if let Some(function) = functions.find(address) {
+            let mut inlined = functions.find_inlined(address, function);
+            while let Some(call) = inlined.take().map(|number| functions.inlined(number)) {
+                // An inlined call without a name belongs to its caller.
+                let name = if hits.len() < MAX_FRAMES - 1 { name(call.origin) } else { None };
+                if name.is_some() {
+                    hits.push(Hit { name, file, line });
+                }
+                let lines = unit.lines.as_ref().ok();
+                file = lines.and_then(|lines| lines.file(&dwarf, call.file));
+                line = (call.line != 0).then_some(call.line);
+                inlined = call.parent;
+            }
+            let name = name(functions.origin(function));
+            hits.push(Hit { name, file, line });
+        } else if line.is_some() {
+            hits.push(Hit { name: None, file, line });
+        }
+        Ok(hits)
+    }
+
+    fn unit(&self, dwarf: &gimli::Dwarf<Slice<'_>>, number: u32) -> Arc<DecodedUnit> {
+        let lock = || self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unit) = lock().units.get(&number) {
+            return Arc::clone(unit);
+        }
+        let decoded = Arc::new(
+            match Unit::open(dwarf, self.index.offset(number), false, &self.abbreviations) {
+                Ok(unit) => DecodedUnit {
+                    functions: Functions::read(dwarf, &unit),
+                    lines: Lines::read(dwarf, &unit),
+                },
+                Err(Damaged) => DecodedUnit { functions: Err(Damaged), lines: Err(Damaged) },
+            },
+        );
+        let bytes = decoded.functions.as_ref().map_or(0, Functions::heap_bytes)
+            + decoded.lines.as_ref().map_or(0, Lines::heap_bytes);
+        let mut cache = lock();
+        if cache.heap_bytes + bytes > MAX_UNIT_BYTES {
+            *cache = UnitCache::default();
+        }
+        cache.heap_bytes += bytes;
+        cache.units.insert(number, Arc::clone(&decoded));
+        decoded
+    }
+}
+
+fn slice<'a>(bytes: &'a Cow<'_, [u8]>) -> Slice<'a> {
+    EndianSlice::new(bytes, LittleEndian)
+}
+
+/// The sections that look-ups read. One that cannot be inflated counts as empty: what does not
+/// need it still works.
+fn load<'d>(elf: &Elf<'d>) -> Sections<'d> {
+    use gimli::SectionId as Id;
+    let mut budget = InflateBudget::for_file(elf.bytes);
+    let loaded: Result<_, std::convert::Infallible> = DwarfSections::load(|id| {
+        Ok(match id {
+            Id::DebugAbbrev
+            | Id::DebugAddr
+            | Id::DebugAranges
+            | Id::DebugInfo
+            | Id::DebugLine
+            | Id::DebugLineStr
+            | Id::DebugRanges
+            | Id::DebugRngLists
+            | Id::DebugStr
+            | Id::DebugStrOffsets => {
+                sections::content(elf, id.name(), &mut budget).unwrap_or_default()
+            }
+            _ => Cow::Borrowed(&[][..]),
+        })
+    });
+    match loaded {
+        Ok(sections) => sections,
+    }
+}
+
+impl std::fmt::Debug for DebugInfo<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DebugInfo").field("index", &self.index).finish_non_exhaustive()
+    }
+}
