@@ -43,10 +43,6 @@ impl Section<'_> {
     pub fn end(&self) -> u64 {
         self.address.saturating_add(self.size_bytes)
     }
-
-    pub fn holds(&self, address: u64) -> bool {
-        self.address <= address && address < self.end()
-    }
 }
 
 /// A parsed file.
@@ -119,6 +115,21 @@ impl<'d> Elf<'d> {
         let length = usize::try_from(segment.file_bytes - within).ok()?;
         let tail = self.bytes.get(start..)?;
         Some(&tail[..length.min(tail.len())])
+    }
+
+    /// Address and value of every relocation that only adds the load address
+    /// (`R_*_RELATIVE` with an addend; RELR keeps its values in place).
+    pub fn relative_relocations(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let kind = match self.machine {
+            Machine::X86_64 => 8,
+            Machine::Aarch64 => 1027,
+            Machine::Other(_) => u64::MAX,
+        };
+        let tables = self.sections.iter().filter(|s| s.kind == elf::SHT_RELA);
+        tables.flat_map(|s| s.bytes.as_chunks::<24>().0).filter_map(move |row| {
+            let word = |at: usize| row[at..at + 8].try_into().ok().map(u64::from_le_bytes);
+            (word(8)? == kind).then_some((word(0)?, word(16)?))
+        })
     }
 
     /// The descriptor of the first note of that owner and type, from the sections (which survive in

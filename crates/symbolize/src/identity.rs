@@ -77,7 +77,7 @@ pub fn identify(bytes: &[u8]) -> Result<Identity, Error> {
 }
 
 /// Type of the note that holds Go's build id (`ELF_NOTE_GOBUILDID_TAG` of Go's linker).
-const GO_BUILD_ID: u32 = 4;
+pub(crate) const GO_BUILD_ID: u32 = 4;
 
 fn debug_link(bytes: &[u8]) -> Option<DebugLink> {
     let end = bytes.iter().position(|b| *b == 0)?;

@@ -23,6 +23,7 @@ mod elf;
 mod error;
 mod frame;
 mod frame_pointer;
+mod go;
 mod identity;
 mod ranges;
 mod sections;

@@ -9,14 +9,16 @@
 //!   version over a superseded one, fewer leading underscores (`write` over `__write` and
 //!   `__GI___write`), global over weak, the shorter, the first in byte order.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, Sym as _};
 use object::{LittleEndian, Pod};
 use profile::NameSource;
+use rustc_hash::FxHashMap;
 
+use crate::demangle::raw_and_shown;
 use crate::elf::{Elf, Section};
 use crate::ranges::{Range, RangeMap};
 
@@ -46,12 +48,15 @@ pub(crate) struct SymbolTable<'d> {
     symbols: Vec<Symbol>,
     strings: Vec<(NameSource, &'d [u8])>,
     map: RangeMap,
+    /// Names of the symbols found so far, raw and shown: demangling costs more than finding.
+    found: Mutex<FxHashMap<u32, (Arc<str>, Arc<str>)>>,
 }
 
 /// A found symbol.
 #[derive(Clone, Debug)]
-pub(crate) struct Named<'d> {
-    pub name: Cow<'d, str>,
+pub(crate) struct Named {
+    pub raw: Arc<str>,
+    pub shown: Arc<str>,
     pub source: NameSource,
     /// Whether the table says how far the function reaches.
     pub sized: bool,
@@ -87,11 +92,18 @@ impl<'d> SymbolTable<'d> {
     }
 
     /// The function that holds an address.
-    pub fn find(&self, address: u64) -> Option<Named<'d>> {
-        let symbol = &self.symbols[self.map.find(address)? as usize];
+    pub fn find(&self, address: u64) -> Option<Named> {
+        let number = self.map.find(address)?;
+        let symbol = &self.symbols[number as usize];
         let (source, _) = self.strings[usize::from(symbol.table)];
-        let name = String::from_utf8_lossy(name_of(&self.strings, symbol));
-        Some(Named { name, source, sized: symbol.sized })
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let (raw, shown) = found
+            .entry(number)
+            .or_insert_with(|| {
+                raw_and_shown(&String::from_utf8_lossy(name_of(&self.strings, symbol)))
+            })
+            .clone();
+        Some(Named { raw, shown, source, sized: symbol.sized })
     }
 
     fn ranges(&self, keep: impl Fn(&Symbol) -> bool) -> Vec<Range> {
@@ -194,6 +206,20 @@ impl<'d> SymbolTable<'d> {
             symbol.start < symbol.end
         });
     }
+}
+
+/// The value of the first symbol of that name in `.symtab`, whatever it marks.
+pub(crate) fn address_of(elf: &Elf<'_>, name: &[u8]) -> Option<u64> {
+    let section = elf.sections.iter().find(|s| s.kind == elf::SHT_SYMTAB)?;
+    let strings = elf.sections.get(section.link)?.bytes;
+    let rows = section.bytes.as_chunks::<24>().0.iter().filter(|_| elf.is_64);
+    rows.filter_map(|row| {
+        let (name_at, rest) = row.split_first_chunk::<4>()?;
+        let tail = strings.get(u32::from_le_bytes(*name_at) as usize..)?;
+        let is_it = tail.strip_prefix(name)?.first() == Some(&0);
+        is_it.then(|| rest[4..12].try_into().ok().map(u64::from_le_bytes))?
+    })
+    .next()
 }
 
 fn raw_name<'d>(strings: &[(NameSource, &'d [u8])], symbol: &Symbol) -> &'d [u8] {

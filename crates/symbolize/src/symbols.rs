@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
 
-use crate::demangle::raw_and_shown;
 use crate::dwarf::{DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
+use crate::go::{GoCode, GoFunction};
 use crate::symbol_table::{Named, SymbolTable};
 use crate::{Error, FramePointer, SourceFrame};
 
@@ -31,6 +31,7 @@ pub struct Symbols<'d> {
     table: SymbolTable<'d>,
     supplement: Option<Elf<'d>>,
     debug_info: OnceLock<Option<DebugInfo<'d>>>,
+    go: OnceLock<GoCode<'d>>,
     unwind: OnceLock<UnwindRules<'d>>,
 }
 
@@ -54,6 +55,7 @@ impl<'d> Symbols<'d> {
             table,
             supplement,
             debug_info: OnceLock::new(),
+            go: OnceLock::new(),
             unwind: OnceLock::new(),
         })
     }
@@ -65,6 +67,11 @@ impl<'d> Symbols<'d> {
     /// Whether the frame pointer is the function's own at an address: where it is not, a walk
     /// along frame pointers has skipped the direct caller.
     pub fn frame_pointer(&self, address: Svma) -> FramePointer {
+        if let GoCode::Table(table) = self.go()
+            && let Some(answer) = table.frame_pointer(address.0)
+        {
+            return answer;
+        }
         let rules = self.unwind.get_or_init(|| UnwindRules::read(&self.files()));
         rules.frame_pointer(address.0)
     }
@@ -76,27 +83,39 @@ impl<'d> Symbols<'d> {
     /// Inlined calls and lines come from DWARF. The physical function's name is that of its symbol
     /// where a table has one with a size: a module has the same names with and without its debug
     /// file, libc's functions their public names (DWARF calls them `__GI_…`), and pieces that
-    /// compilers split off theirs (`.cold`, `.part.0`).
+    /// compilers split off theirs (`.cold`, `.part.0`). In Go code it is that of the pclntab, which
+    /// every build has; C code linked into a Go program is never given a Go name.
     ///
     /// # Errors
     /// Why there is no name: [`NoName::NoSymbols`], [`NoName::OutOfRange`],
     /// [`NoName::BadDebugInfo`] or [`NoName::Obfuscated`].
     pub fn lookup(&self, address: Svma) -> Result<Vec<SourceFrame>, NoName> {
-        let symbol = self.table.find(address.0);
         let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
         let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
         let damaged = hits.is_err();
         let mut hits = hits.unwrap_or_default();
         let physical = hits.pop();
         let mut frames: Vec<SourceFrame> = hits.into_iter().filter_map(inlined).collect();
-        let (name, file, line) = match physical {
+        let (stated, file, line) = match physical {
             Some(hit) => (hit.name, hit.file, hit.line),
             None => (None, None, None),
         };
-        let Some((raw_name, name, source)) = choose(symbol, name) else {
+        let go = match self.go() {
+            GoCode::Table(table) => table.find(address.0),
+            GoCode::Obfuscated => Some(GoFunction::Obfuscated),
+            GoCode::None => None,
+        };
+        let obfuscated = matches!(go, Some(GoFunction::Obfuscated));
+        let chosen = match go {
+            Some(GoFunction::Named(name)) => Some((Arc::clone(&name), name, NameSource::Pclntab)),
+            _ => choose(self.table.find(address.0), stated),
+        };
+        let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
                 NoName::BadDebugInfo
-            } else if self.table.is_empty() && debug_info.is_none() {
+            } else if obfuscated {
+                NoName::Obfuscated
+            } else if self.table.is_empty() && debug_info.is_none() && !self.has_go() {
                 NoName::NoSymbols
             } else {
                 NoName::OutOfRange
@@ -104,6 +123,14 @@ impl<'d> Symbols<'d> {
         };
         frames.push(SourceFrame { name, raw_name, file, line, inlined: false, source });
         Ok(frames)
+    }
+
+    fn go(&self) -> &GoCode<'d> {
+        self.go.get_or_init(|| self.image.as_ref().map_or(GoCode::None, GoCode::open))
+    }
+
+    fn has_go(&self) -> bool {
+        !matches!(self.go(), GoCode::None)
     }
 
     /// From the module's own file if it has any, else from its debug file.
@@ -115,15 +142,12 @@ impl<'d> Symbols<'d> {
 type Chosen = (Arc<str>, Arc<str>, NameSource);
 
 /// Raw name, shown name and source of a physical function.
-fn choose(symbol: Option<Named<'_>>, stated: Option<DwarfName>) -> Option<Chosen> {
+fn choose(symbol: Option<Named>, stated: Option<DwarfName>) -> Option<Chosen> {
     match (symbol, stated) {
-        (Some(symbol), Some(stated)) if !symbol.sized || *symbol.name == *stated.raw => {
+        (Some(symbol), Some(stated)) if !symbol.sized || symbol.raw == stated.raw => {
             Some((stated.raw, stated.shown, NameSource::Dwarf))
         }
-        (Some(symbol), _) => {
-            let (raw, shown) = raw_and_shown(&symbol.name);
-            Some((raw, shown, symbol.source))
-        }
+        (Some(symbol), _) => Some((symbol.raw, symbol.shown, symbol.source)),
         (None, Some(stated)) => Some((stated.raw, stated.shown, NameSource::Dwarf)),
         (None, None) => None,
     }
