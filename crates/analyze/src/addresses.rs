@@ -1,0 +1,285 @@
+//! Which code addresses the samples hit, each once, by module.
+//!
+//! Modules of several recordings that are one file become one group, so that 300 recordings of one
+//! program cost its addresses once.
+
+use profile::{CodeAddress, Module, ModuleId, ModuleKind, NodeId, Tables};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::collapse::Cells;
+
+/// One recording and which of its stacks count.
+#[derive(Clone, Copy)]
+pub struct Used<'a> {
+    /// The recording's tables.
+    pub tables: &'a Tables,
+    /// Its samples.
+    pub cells: &'a Cells,
+}
+
+/// A module and the addresses in it that are wanted.
+#[derive(Debug)]
+pub struct Group {
+    /// The module; `None` for addresses in no known mapping.
+    pub module: Option<Module>,
+    /// Which recording's host symbols and embedded files hold for it, the first of all.
+    pub recording: usize,
+    /// Its id there.
+    pub id: ModuleId,
+    /// Whether it is the executable of some process.
+    pub is_executable: bool,
+    /// What is asked, sorted, each once; in the module's own address meaning.
+    pub addresses: Vec<Address>,
+}
+
+/// A code address in its module's own meaning (see [`ModuleKind`]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Address {
+    /// As recorded.
+    pub value: u64,
+    /// Whether it is what a call returns to.
+    pub is_return: bool,
+}
+
+impl Address {
+    /// The address inside the instruction meant (see [`CodeAddress::lookup`]).
+    #[must_use]
+    pub fn lookup(self) -> u64 {
+        let value = profile::FileOffset(self.value);
+        let address = if self.is_return {
+            CodeAddress::Return(value)
+        } else {
+            CodeAddress::Instruction(value)
+        };
+        address.lookup().0
+    }
+}
+
+/// Number of a unique address: what [`crate::resolve`] answers in this order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AddressId(pub u32);
+
+/// All addresses wanted.
+pub struct Addresses {
+    /// By module, in order of appearance. The addresses of all groups together number the ids.
+    pub groups: Vec<Group>,
+    /// For each recording and node: its address as a leaf, and as a caller.
+    nodes: Vec<Vec<[AddressId; 2]>>,
+}
+
+const NOT_WANTED: AddressId = AddressId(u32::MAX);
+
+/// What makes modules of several recordings the same file.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    File(Box<Module>),
+    OfOneRecording(usize, ModuleId),
+}
+
+fn identity(recording: usize, id: ModuleId, module: Option<&Module>) -> Identity {
+    match module {
+        Some(m) if matches!(m.kind, ModuleKind::File | ModuleKind::Vdso) => {
+            let mut same = Module::new(m.kind, m.path.clone());
+            same.build_id = m.build_id;
+            same.build_id_from = m.build_id_from;
+            same.go_build_id = m.go_build_id.clone();
+            same.file_bytes = m.file_bytes;
+            same.segments.clone_from(&m.segments);
+            Identity::File(Box::new(same))
+        }
+        _ => Identity::OfOneRecording(recording, id),
+    }
+}
+
+const LEAF: u8 = 1;
+const INNER: u8 = 2;
+
+/// Gathers the addresses of all stacks that have samples.
+#[must_use]
+pub fn gather(used: &[Used<'_>]) -> Addresses {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut known: FxHashMap<Identity, u32> = FxHashMap::default();
+    let mut wanted = Vec::new();
+    for (recording, used) in used.iter().enumerate() {
+        let tables = used.tables;
+        let executables: FxHashSet<ModuleId> = tables.processes.iter().map(|p| p.exe).collect();
+        let mut group_of = vec![u32::MAX; tables.modules.len() + 1];
+        let flags = flags(used);
+        for (node_id, node) in tables.nodes.iter() {
+            let flag = flags[node_id.index()];
+            if flag == 0 {
+                continue;
+            }
+            let module = tables.module(node.module);
+            let id = if module.is_some() { node.module } else { ModuleId::NONE };
+            let slot = &mut group_of[id.index()];
+            if *slot == u32::MAX {
+                *slot = *known.entry(identity(recording, id, module)).or_insert_with(|| {
+                    groups.push(Group {
+                        module: module.cloned(),
+                        recording,
+                        id,
+                        is_executable: false,
+                        addresses: Vec::new(),
+                    });
+                    (groups.len() - 1) as u32
+                });
+            }
+            let group = &mut groups[*slot as usize];
+            group.is_executable |= id.is_some() && executables.contains(&id);
+            for (bit, is_return) in [(LEAF, false), (INNER, true)] {
+                if flag & bit != 0 {
+                    group.addresses.push(Address { value: node.address, is_return });
+                }
+            }
+        }
+        wanted.push((flags, group_of));
+    }
+    for group in &mut groups {
+        group.addresses.sort_unstable();
+        group.addresses.dedup();
+    }
+    let nodes = number(used, &groups, &wanted);
+    Addresses { groups, nodes }
+}
+
+/// Finds the number of each node's addresses once, so that stacks need no search.
+fn number(
+    used: &[Used<'_>],
+    groups: &[Group],
+    wanted: &[(Vec<u8>, Vec<u32>)],
+) -> Vec<Vec<[AddressId; 2]>> {
+    let mut first = Vec::with_capacity(groups.len());
+    let mut count = 0;
+    for group in groups {
+        first.push(count);
+        count += group.addresses.len() as u32;
+    }
+    let find = |group: u32, address: Address| {
+        let rows = &groups[group as usize].addresses;
+        rows.binary_search(&address)
+            .map_or(NOT_WANTED, |row| AddressId(first[group as usize] + row as u32))
+    };
+    used.iter()
+        .zip(wanted)
+        .map(|(used, (flags, group_of))| {
+            let tables = used.tables;
+            let mut ids = vec![[NOT_WANTED; 2]; tables.nodes.len() + 1];
+            for (node_id, node) in tables.nodes.iter() {
+                let module = tables.module(node.module).map_or(ModuleId::NONE, |_| node.module);
+                for (slot, (bit, is_return)) in [(LEAF, false), (INNER, true)].iter().enumerate() {
+                    if flags[node_id.index()] & bit != 0 {
+                        let address = Address { value: node.address, is_return: *is_return };
+                        ids[node_id.index()][slot] = find(group_of[module.index()], address);
+                    }
+                }
+            }
+            ids
+        })
+        .collect()
+}
+
+/// How each node is used: as a stack's leaf, as a caller, or both.
+fn flags(used: &Used<'_>) -> Vec<u8> {
+    let tables = used.tables;
+    let mut flags = vec![0; tables.nodes.len() + 1];
+    for cell in &used.cells.rows {
+        let stack = tables.stacks.get(cell.stack);
+        for leaf in [stack.user, stack.kernel] {
+            for (depth, (node, _)) in tables.nodes.walk(leaf).enumerate() {
+                let flag = if depth == 0 { LEAF } else { INNER };
+                let seen = &mut flags[node.index()];
+                if *seen & INNER != 0 && depth > 0 {
+                    break; // its callers are marked already
+                }
+                *seen |= flag;
+            }
+        }
+    }
+    flags
+}
+
+impl Addresses {
+    /// The addresses of a path of a recording, root first.
+    #[must_use]
+    pub fn path(&self, recording: usize, tables: &Tables, leaf: NodeId) -> Vec<AddressId> {
+        let nodes = &self.nodes[recording];
+        let mut path: Vec<AddressId> = tables
+            .nodes
+            .walk(leaf)
+            .enumerate()
+            .map(|(depth, (node, _))| nodes[node.index()][usize::from(depth > 0)])
+            .filter(|id| *id != NOT_WANTED)
+            .collect();
+        path.reverse();
+        path
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.groups.iter().map(|g| g.addresses.len()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::collapse::Cell;
+    use profile::{Node, ProcessId, Stack, StackEnd, StackId};
+
+    fn cells(stacks: &[u32]) -> Cells {
+        let cell = |stack: &u32| Cell {
+            process: ProcessId(1),
+            stack: StackId(*stack),
+            weight: 1,
+            samples: 1,
+        };
+        Cells { rows: stacks.iter().map(cell).collect(), ..Cells::default() }
+    }
+
+    /// main → f → g, and a stack that ends in f; a third path that no sample uses.
+    fn tables(path: &str) -> Tables {
+        let mut tables = Tables::default();
+        tables.modules.push(Module::new(ModuleKind::File, path));
+        let module = ModuleId(1);
+        let mut push = |parent, address| tables.nodes.push(Node { parent, module, address });
+        let main = push(NodeId::NONE, 0x100);
+        let f = push(main, 0x200);
+        let g = push(f, 0x300);
+        let unused = push(NodeId::NONE, 0x400);
+        for user in [g, f, unused] {
+            let end = StackEnd::Complete;
+            tables.stacks.push(Stack { user, kernel: NodeId::NONE, end });
+        }
+        tables
+    }
+
+    #[test]
+    fn a_node_is_asked_for_as_what_it_is_in_stacks_that_have_samples() {
+        let (tables, cells) = (tables("/bin/x"), cells(&[1, 2]));
+        let addresses = gather(&[Used { tables: &tables, cells: &cells }]);
+        let at = |value, is_return| Address { value, is_return };
+        assert_eq!(addresses.groups.len(), 1);
+        assert_eq!(
+            addresses.groups[0].addresses,
+            [at(0x100, true), at(0x200, false), at(0x200, true), at(0x300, false)]
+        );
+        assert_eq!(addresses.count(), 4);
+        let path = addresses.path(0, &tables, NodeId(3));
+        assert_eq!(path, [AddressId(0), AddressId(2), AddressId(3)]);
+        assert_eq!(addresses.path(0, &tables, NodeId(2)), [AddressId(0), AddressId(1)]);
+    }
+
+    #[test]
+    fn one_file_in_two_recordings_is_asked_once_and_two_files_are_not_mixed() {
+        let (a, b, c) = (tables("/bin/x"), tables("/bin/x"), tables("/bin/y"));
+        let cells = cells(&[1]);
+        let used: Vec<Used<'_>> =
+            [&a, &b, &c].iter().map(|tables| Used { tables, cells: &cells }).collect();
+        let addresses = gather(&used);
+        assert_eq!(addresses.groups.len(), 2);
+        assert_eq!(addresses.path(0, &a, NodeId(3)), addresses.path(1, &b, NodeId(3)));
+        assert_ne!(addresses.path(0, &a, NodeId(3)), addresses.path(2, &c, NodeId(3)));
+    }
+}

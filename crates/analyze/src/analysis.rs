@@ -1,0 +1,358 @@
+//! From recordings to one call tree and the figures around it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use archive::Damage;
+use profile::{
+    CallTree, End, Event, EventId, EventKind, FrameTable, Module, ModuleKind, NoName,
+    RecordingFacts, Text, Unit,
+};
+use rustc_hash::FxHashMap;
+
+use crate::Error;
+use crate::account::{Account, Spans};
+use crate::addresses::{Addresses, Used, gather};
+use crate::collapse::{Cells, Keep, Sum, collapse};
+use crate::import::Recording;
+use crate::locate::{Locator, Trust};
+use crate::plan::Filter;
+use crate::processes::ProcessNames;
+use crate::resolve::{Resolution, resolve};
+use crate::stacks::{Chains, Shape, Wholeness};
+
+/// One or more recordings, named and merged.
+#[derive(Debug)]
+pub struct Analysis {
+    /// What was recorded, input by input.
+    pub recordings: Vec<Recorded>,
+    /// Inputs that could not be read beside these, and why.
+    pub left_out: Vec<String>,
+    /// CPU time by call path.
+    pub tree: CallTree,
+    /// CPU time (nanoseconds) and samples in the tree.
+    pub total: Sum,
+    /// What the filter left out.
+    pub filtered: Sum,
+    /// Samples of events that are not shown.
+    pub other_events_samples: u64,
+    /// Wall time observed; of several machines together, each machine's time once.
+    pub observed_ns: u64,
+    /// Weight of one sample, the largest of all recordings.
+    pub period_ns: u64,
+    /// CPU time of each process, the largest first.
+    pub processes: Vec<ProcessUse>,
+    /// CPU time by how much of its stack is there.
+    pub wholeness: BTreeMap<Wholeness, u64>,
+    /// CPU time in code that has a name.
+    pub named_weight: u64,
+    /// Modules on the stacks, the one that lacks most names first.
+    pub modules: Vec<ModuleUse>,
+}
+
+/// What one input says of itself.
+#[derive(Debug)]
+pub struct Recorded {
+    /// The file.
+    pub path: PathBuf,
+    /// Where, when, of what.
+    pub facts: RecordingFacts,
+    /// How it ended; `None`: it was cut off.
+    pub end: Option<End>,
+    /// What is missing.
+    pub damage: Damage,
+    /// Time covered and losses.
+    pub account: Account,
+    /// Number of the event shown.
+    pub event: EventId,
+}
+
+impl Recorded {
+    /// The event shown.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        self.facts.events.get(self.event.index().checked_sub(1)?)
+    }
+}
+
+/// CPU time of one process image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessUse {
+    /// Its name.
+    pub name: String,
+    /// Its id; 0 when it was lost with its block.
+    pub pid: u32,
+    /// Which recording it is of.
+    pub recording: usize,
+    /// CPU time, nanoseconds.
+    pub weight: u64,
+}
+
+/// A module and how well it could be named.
+#[derive(Clone, Debug)]
+pub struct ModuleUse {
+    /// The module.
+    pub module: Module,
+    /// The first recording it is in.
+    pub recording: usize,
+    /// CPU time of stacks on which it has a frame without a name, each stack once.
+    pub nameless_weight: u64,
+    /// Why names are missing, where any are.
+    pub reason: Option<NoName>,
+    /// How sure it is that the file found is the one that ran; `None` without a file.
+    pub trust: Option<Trust>,
+    /// A file of that name that is another build.
+    pub refused: Option<PathBuf>,
+}
+
+impl Analysis {
+    /// Whether every input is of a command started for it, so that totals compare.
+    #[must_use]
+    pub fn is_launched(&self) -> bool {
+        self.recordings.iter().all(|r| r.facts.launched)
+    }
+
+    /// CPU-seconds per observed second.
+    #[must_use]
+    pub fn cores(&self, weight: u64) -> f64 {
+        if self.observed_ns == 0 { 0.0 } else { weight as f64 / self.observed_ns as f64 }
+    }
+}
+
+/// The event that measures CPU time.
+fn cpu_event(recording: &Recording) -> Result<EventId, Error> {
+    let events = &recording.facts().events;
+    let index = events.iter().position(|e| e.kind == EventKind::OnCpu && e.unit == Unit::Ns);
+    index.map(|i| EventId(i as u32 + 1)).ok_or_else(|| Error::NoCpuEvent {
+        path: recording.path().into(),
+        events: if events.is_empty() {
+            "none".into()
+        } else {
+            events.iter().map(|e| e.name.lossy()).collect::<Vec<_>>().join(", ")
+        },
+    })
+}
+
+fn keep(recording: &Recording, filter: &Filter, names: &ProcessNames) -> Keep {
+    if filter.is_empty() {
+        return Keep::everything(recording.tables());
+    }
+    Keep::only(recording.tables(), |thread, process| {
+        let named = |name: &String| {
+            thread.comm == Text::from(name.as_str()) || names.get(thread.process) == Some(name)
+        };
+        process.is_some_and(|p| filter.pids.is_empty() || filter.pids.contains(&p.pid.0))
+            && (filter.comms.is_empty() || filter.comms.iter().any(named))
+    })
+}
+
+/// Sums, names and merges recordings.
+///
+/// # Errors
+/// When a recording has no event that measures CPU time, or the filter leaves nothing of any.
+pub fn analyze(
+    recordings: &[Recording],
+    filter: &Filter,
+    shape: Shape,
+    locator: &Locator,
+) -> Result<Analysis, Error> {
+    let names: Vec<ProcessNames> =
+        recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
+    let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
+    let mut anything = false;
+    for (recording, names) in recordings.iter().zip(&names) {
+        let event = cpu_event(recording)?;
+        let keep = keep(recording, filter, names);
+        anything |= !keep.is_nothing();
+        collapsed.push((event, collapse(recording, event, &keep)));
+    }
+    if !filter.is_empty() && !anything {
+        let recorded = names.iter().flat_map(ProcessNames::all).collect();
+        return Err(Error::NothingLeft { filter: filter.describe(), recorded: some_of(recorded) });
+    }
+
+    let used: Vec<Used<'_>> = recordings
+        .iter()
+        .zip(&collapsed)
+        .map(|(recording, (_, cells))| Used { tables: recording.tables(), cells })
+        .collect();
+    let addresses = gather(&used);
+    let mut frames = FrameTable::default();
+    let embedded = |recording: usize, module| recordings[recording].embedded_image(module);
+    let resolution = resolve(&addresses, &used, embedded, locator, &mut frames);
+
+    let mut totals = Totals::new(frames, addresses.groups.len());
+    for (index, used) in used.iter().enumerate() {
+        let chains = Chains {
+            recording: index,
+            tables: used.tables,
+            processes: &names[index],
+            addresses: &addresses,
+            resolution: &resolution,
+            shape,
+        };
+        totals.add(&chains, used.cells);
+    }
+    let cells_total = collapsed.iter().fold(0, |sum, (_, cells)| sum + cells.total().weight);
+    debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
+    Ok(totals.finish(recordings, &collapsed, &addresses, &resolution))
+}
+
+/// A few names for an error message.
+fn some_of(mut names: Vec<&str>) -> String {
+    const SHOWN: usize = 8;
+    names.sort_unstable();
+    names.dedup();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    match (names.len(), more) {
+        (0, _) => "nothing".into(),
+        (_, 0) => names.join(", "),
+        _ => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+/// What is summed over all cells.
+struct Totals {
+    tree: CallTree,
+    processes: FxHashMap<(usize, u32), u64>,
+    wholeness: BTreeMap<Wholeness, u64>,
+    named_weight: u64,
+    nameless: Vec<u64>,
+}
+
+impl Totals {
+    fn new(frames: FrameTable, groups: usize) -> Self {
+        Self {
+            tree: CallTree::with_frames(frames),
+            processes: FxHashMap::default(),
+            wholeness: BTreeMap::new(),
+            named_weight: 0,
+            nameless: vec![0; groups],
+        }
+    }
+
+    fn add(&mut self, chains: &Chains<'_>, cells: &Cells) {
+        for cell in &cells.rows {
+            let chain = chains.chain(cell, &mut self.tree.frames);
+            self.tree.add(&chain.frames, cell.weight);
+            *self.processes.entry((chains.recording, cell.process.0)).or_default() += cell.weight;
+            *self.wholeness.entry(chain.wholeness).or_default() += cell.weight;
+            if chain.leaf_named {
+                self.named_weight += cell.weight;
+            }
+            for group in chain.nameless_groups {
+                self.nameless[group as usize] += cell.weight;
+            }
+        }
+    }
+
+    fn finish(
+        self,
+        recordings: &[Recording],
+        collapsed: &[(EventId, Cells)],
+        addresses: &Addresses,
+        resolution: &Resolution,
+    ) -> Analysis {
+        let total = |pick: fn(&Cells) -> Sum| {
+            collapsed.iter().fold(Sum::default(), |sum, (_, cells)| sum.merge(pick(cells)))
+        };
+        let recorded: Vec<Recorded> = recordings
+            .iter()
+            .zip(collapsed)
+            .map(|(recording, (event, cells))| Recorded {
+                path: recording.path().into(),
+                facts: recording.facts().clone(),
+                end: recording.end().cloned(),
+                damage: recording.damage(),
+                account: cells.account.clone(),
+                event: *event,
+            })
+            .collect();
+        Analysis {
+            total: total(Cells::total),
+            filtered: total(|cells| cells.filtered),
+            other_events_samples: collapsed.iter().map(|(_, c)| c.other_events_samples).sum(),
+            observed_ns: observed_ns(&recorded),
+            period_ns: recorded.iter().filter_map(|r| Some(r.event()?.period)).max().unwrap_or(0),
+            processes: process_rows(&self.processes, recordings),
+            wholeness: self.wholeness,
+            named_weight: self.named_weight,
+            modules: module_rows(&self.nameless, addresses, resolution),
+            tree: self.tree,
+            left_out: Vec::new(),
+            recordings: recorded,
+        }
+    }
+}
+
+/// Time observed: recordings of one machine (one boot) that overlap count their time once.
+fn observed_ns(recorded: &[Recorded]) -> u64 {
+    let mut by_boot: BTreeMap<(&Text, &Text), Spans> = BTreeMap::new();
+    for recording in recorded {
+        by_boot
+            .entry((&recording.facts.host, &recording.facts.boot_id))
+            .or_default()
+            .merge(&recording.account.covered);
+    }
+    by_boot.values().map(Spans::total_ns).sum()
+}
+
+fn process_rows(
+    weights: &FxHashMap<(usize, u32), u64>,
+    recordings: &[Recording],
+) -> Vec<ProcessUse> {
+    let names: Vec<ProcessNames> =
+        recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
+    // Images of one process (before and after exec) and processes seen by several recordings of one
+    // rotation are one row each, if they have one name.
+    let mut rows: BTreeMap<(usize, u32, String), u64> = BTreeMap::new();
+    for ((recording, id), weight) in weights {
+        let id = profile::ProcessId(*id);
+        let pid = recordings[*recording].tables().process(id).map_or(0, |p| p.pid.0);
+        let name = names[*recording].get(id).unwrap_or(crate::stacks::LOST).to_owned();
+        *rows.entry((*recording, pid, name)).or_default() += weight;
+    }
+    let mut rows: Vec<ProcessUse> = rows
+        .into_iter()
+        .map(|((recording, pid, name), weight)| ProcessUse { name, pid, recording, weight })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.weight));
+    rows
+}
+
+fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution) -> Vec<ModuleUse> {
+    let mut reasons = vec![None; addresses.groups.len()];
+    for row in &resolution.rows {
+        let reason: &mut Option<NoName> = &mut reasons[row.group as usize];
+        *reason = reason.or(row.no_name);
+    }
+    let mut rows: Vec<ModuleUse> = Vec::new();
+    for (index, group) in addresses.groups.iter().enumerate() {
+        let Some(module) = &group.module else { continue };
+        let located = resolution.files[index].located.as_ref();
+        rows.push(ModuleUse {
+            module: module.clone(),
+            recording: group.recording,
+            nameless_weight: nameless[index],
+            reason: reasons[index],
+            trust: located.and_then(|l| l.as_ref().ok()).map(|l| l.trust),
+            refused: located.and_then(|l| l.as_ref().err()).and_then(|m| m.refused.clone()),
+        });
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.nameless_weight));
+    rows
+}
+
+impl ModuleUse {
+    /// Whether a file would give the names that are missing.
+    #[must_use]
+    pub fn wants_a_file(&self) -> bool {
+        self.module.kind == ModuleKind::File
+            && self.nameless_weight > 0
+            && matches!(
+                self.reason,
+                Some(NoName::NoFile | NoName::BuildIdMismatch | NoName::NoSymbols)
+            )
+    }
+}

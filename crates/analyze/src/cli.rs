@@ -1,0 +1,108 @@
+//! The command line, as typed. What it means is [`crate::plan`]'s.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use crate::diff::Scale;
+
+/// Names, merges, compares and draws what `capture` recorded.
+///
+/// `analyze run.arc` prints a summary and writes run.svg. `analyze run.arc --diff base.arc` prints
+/// what changed since base.arc and writes run.diff.svg. With -o, --top or --info only what was asked
+/// for is written.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "analyze", version, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 done, also for an incomplete input, which is analyzed and \
+    named first; 2 nothing could be done; 4 --strict and an incomplete input.")]
+pub struct Cli {
+    /// Recordings, or directories of them; several are merged. `-` reads one from standard input.
+    #[arg(required = true, value_name = "INPUT")]
+    pub inputs: Vec<PathBuf>,
+
+    /// Compare with this recording. Several are merged.
+    #[arg(long, value_name = "BASE")]
+    pub diff: Vec<PathBuf>,
+
+    /// Write this and nothing else: .svg, .folded or .txt; `-` is standard output. Repeatable.
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Vec<PathBuf>,
+
+    /// Format of `-o -` and of names that say none.
+    #[arg(long, value_name = "FMT")]
+    pub format: Option<Format>,
+
+    /// Title of pictures.
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+
+    /// Print the functions that cost most (by default 30), and nothing else.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "30")]
+    pub top: Option<usize>,
+
+    /// Print what the file holds: facts, tables, modules with build-ids, counters per CPU, damage.
+    #[arg(long)]
+    pub info: bool,
+
+    /// Only this process. Repeatable.
+    #[arg(long, value_name = "PID", help_heading = "Filters")]
+    pub pid: Vec<u32>,
+
+    /// Only processes or threads of this name. Repeatable.
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    pub comm: Vec<String>,
+
+    /// Give kernel time to the user functions that asked for it.
+    #[arg(long, help_heading = "Shape")]
+    pub no_kernel: bool,
+
+    /// Give the time of inlined functions to the functions they are part of.
+    #[arg(long, help_heading = "Shape")]
+    pub no_inlines: bool,
+
+    /// What a comparison compares: cores, unless both sides launched a command with `--`, which
+    /// compares totals.
+    #[arg(long, value_name = "SCALE", requires = "diff", help_heading = "Shape")]
+    pub scale: Option<Scale>,
+
+    /// Look for programs and debug files here, by build-id, recursively. Repeatable.
+    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
+    pub debug_dir: Vec<PathBuf>,
+
+    /// Look up recorded paths below this directory instead of `/`.
+    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
+    pub sysroot: Option<PathBuf>,
+
+    /// Look up recorded paths that begin with FROM at TO instead. Repeatable, the first that fits.
+    #[arg(long, value_name = "FROM=TO", help_heading = "Symbols")]
+    pub map_prefix: Vec<String>,
+
+    /// End with status 4 when an input is incomplete.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// What an output looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Format {
+    /// Flamegraph.
+    Svg,
+    /// One line for each stack, for other tools: `frame;frame;frame weight`.
+    Folded,
+    /// The summary.
+    Txt,
+}
+
+impl Format {
+    /// By a file's extension.
+    #[must_use]
+    pub fn of(path: &std::path::Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        match extension.as_str() {
+            "svg" => Some(Self::Svg),
+            "folded" | "collapsed" => Some(Self::Folded),
+            "txt" => Some(Self::Txt),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Why nothing came out.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Everything that can keep `analyze` from doing what was asked. Each text names the cause and the
+/// next step; an incomplete input is no error (see [`crate::Outcome`]).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An input could not be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// An input is not something this program knows.
+    #[error(
+        "{} is not a recording: it {found}. Give a file made by `capture -o FILE`", path.display()
+    )]
+    NotARecording {
+        /// Which.
+        path: PathBuf,
+        /// What it is instead, as a clause.
+        found: &'static str,
+    },
+    /// An archive without anything that can be read.
+    #[error("{}: {source}", path.display())]
+    Archive {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: archive::Error,
+    },
+    /// A directory without recordings.
+    #[error("{} holds no .arc file", path.display())]
+    EmptyDirectory {
+        /// Which.
+        path: PathBuf,
+    },
+    /// No input was left to analyze.
+    #[error("none of the inputs could be read: {causes}")]
+    NoInput {
+        /// Why each of them.
+        causes: String,
+    },
+    /// A recording without an event that measures CPU time.
+    #[error("{}: no event in it measures CPU time; it has {events}", path.display())]
+    NoCpuEvent {
+        /// Which.
+        path: PathBuf,
+        /// The events' names.
+        events: String,
+    },
+    /// No thread passes the filters.
+    #[error("nothing was recorded of {filter}; recorded were {recorded}")]
+    NothingLeft {
+        /// What was asked for.
+        filter: String,
+        /// The largest processes there are.
+        recorded: String,
+    },
+    /// An output whose extension names no format.
+    #[error(
+        "{}: no format is known by this name; end it in .svg, .folded or .txt, or say --format", path.display()
+    )]
+    UnknownFormat {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An output that cannot show a comparison.
+    #[error("{}: a folded file cannot hold a difference; write it without --diff", path.display())]
+    NoDiffFormat {
+        /// Which.
+        path: PathBuf,
+    },
+    /// An output could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// An output that exists and is not a plain file.
+    #[error(
+        "{} is {what}, and is not replaced; remove it, name another file, or use `-o -`", path.display()
+    )]
+    NotReplaced {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A `--map-prefix` without `=`.
+    #[error("--map-prefix {given:?} must be FROM=TO, for example /usr=/mnt/image/usr")]
+    MapPrefix {
+        /// What was given.
+        given: String,
+    },
+    /// A directory or file to search that is not there.
+    #[error("{option} {}: {source}", path.display())]
+    SearchPath {
+        /// The option that named it.
+        option: &'static str,
+        /// What it named.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The text with the causes behind it, on one line.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let more = error.to_string();
+            // Texts of this crate end with their source's: once is enough.
+            if !text.ends_with(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,142 @@
+//! Opens inputs, whatever they are, as recordings: tables, and data blocks that stream through.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use archive::{Archive, Damage, DataBlock};
+use profile::{CpuLedger, End, ModuleId, RecordingFacts, Tables};
+use rayon::iter::ParallelIterator;
+
+use crate::Error;
+
+/// An opened input. Its samples are never all in memory: [`Recording::data_blocks`] decodes them block
+/// by block, and may be run again.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    archive: Archive,
+}
+
+/// What an input begins with.
+enum Content {
+    Archive,
+    Other(&'static str),
+}
+
+/// Enough to recognise every input there is.
+const HEAD_BYTES: usize = 16;
+
+fn recognise(head: &[u8]) -> Content {
+    match head {
+        [] => Content::Other("is empty"),
+        // A skippable zstd frame: archives begin with one. What is in it, the reader judges.
+        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Content::Archive,
+        [b'P', b'E', b'R', b'F', b'I', b'L', b'E', b'2', ..] => {
+            Content::Other("is a perf.data file, which this version does not read")
+        }
+        [0x1f, 0x8b, ..] => Content::Other("is compressed with gzip"),
+        _ if head.starts_with(b"<svg") || head.starts_with(b"<?xml") => {
+            Content::Other("is a picture")
+        }
+        _ => Content::Other("begins like none"),
+    }
+}
+
+impl Recording {
+    /// Opens a file; `-` reads standard input to its end. What it is, its content decides.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not a recording, or nothing in it is whole.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            let failed = |source| Error::Read { path: "standard input".into(), source };
+            std::io::stdin().lock().read_to_end(&mut bytes).map_err(failed)?;
+            return Self::from_bytes(Path::new("standard input"), bytes);
+        }
+        let failed = |source| Error::Read { path: path.into(), source };
+        let mut file = File::open(path).map_err(failed)?;
+        // A pipe has no length and cannot be read at a place.
+        if !file.metadata().map_err(failed)?.is_file() {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(failed)?;
+            return Self::from_bytes(path, bytes);
+        }
+        let mut head = Vec::new();
+        (&file).take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
+        Self::checked(path, &head, || Archive::open(file))
+    }
+
+    /// Opens what was read from somewhere; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Recording::open`].
+    pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
+        let head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
+        Self::checked(name, &head, || Archive::from_bytes(bytes))
+    }
+
+    fn checked(
+        path: &Path,
+        head: &[u8],
+        open: impl FnOnce() -> Result<Archive, archive::Error>,
+    ) -> Result<Self, Error> {
+        // An archive that lost its beginning still opens: its reader has the last word, the first bytes
+        // only say what else it may be.
+        let path = path.to_path_buf();
+        match (open(), recognise(head)) {
+            (Ok(archive), _) => Ok(Self { path, archive }),
+            (Err(source), Content::Archive) => Err(Error::Archive { path, source }),
+            (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
+        }
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where, when, of what.
+    #[must_use]
+    pub fn facts(&self) -> &RecordingFacts {
+        self.archive.facts()
+    }
+
+    /// All definitions.
+    #[must_use]
+    pub fn tables(&self) -> &Tables {
+        self.archive.tables()
+    }
+
+    /// How it ended; `None`: it was cut off.
+    #[must_use]
+    pub fn end(&self) -> Option<&End> {
+        self.archive.end()
+    }
+
+    /// The counters at the end; empty without one.
+    #[must_use]
+    pub fn end_ledger(&self) -> &[CpuLedger] {
+        self.archive.end_ledger()
+    }
+
+    /// The samples, block by block, on all threads. Blocks that are lost are left out; see
+    /// [`Recording::damage`].
+    pub fn data_blocks(&self) -> impl ParallelIterator<Item = DataBlock<'_>> + '_ {
+        self.archive.data_blocks().filter_map(Result::ok)
+    }
+
+    /// What is missing; reads the blocks that were not read before.
+    #[must_use]
+    pub fn damage(&self) -> Damage {
+        self.archive.damage()
+    }
+
+    /// The image of a module that the recording itself holds (the vDSO).
+    #[must_use]
+    pub fn embedded_image(&self, _module: ModuleId) -> Option<Vec<u8>> {
+        None
+    }
+}

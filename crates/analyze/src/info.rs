@@ -1,0 +1,165 @@
+//! What an archive holds, for people who want to know exactly: `analyze --info`.
+
+use profile::{DropCause, Module};
+use render::safe_text::clean;
+
+use crate::account::Account;
+use crate::import::Recording;
+use crate::provenance::Line;
+use crate::report;
+use crate::wording::{bytes, count, hertz, seconds, utc};
+
+/// Describes one recording.
+#[must_use]
+pub fn info(recording: &Recording, account: &Account) -> String {
+    let mut out = format!("{}\n", clean(&recording.path().display().to_string()));
+    for text in recording.damage().statements {
+        out.push_str(&format!("INCOMPLETE: {}\n", clean(&text)));
+    }
+    report::facts(&mut out, &facts(recording));
+    report::facts(&mut out, &contents(recording, account));
+    events(&mut out, recording);
+    modules(&mut out, recording);
+    ledger(&mut out, account);
+    out
+}
+
+fn facts(recording: &Recording) -> Vec<Line> {
+    let facts = recording.facts();
+    let hex: String = facts.recording_id.iter().map(|b| format!("{b:02x}")).collect();
+    let pids: Vec<String> = facts.target_pids.iter().map(|pid| pid.0.to_string()).collect();
+    let mut lines = vec![
+        ("Recording", format!("{hex}, segment {}", facts.segment)),
+        ("Host", format!("{}, boot {}", facts.host.lossy(), facts.boot_id.lossy())),
+        ("Kernel", format!("{} {}", facts.kernel_release.lossy(), facts.arch.lossy())),
+        ("CPUs", format!("{} online, pages of {} bytes", facts.cpus_online, facts.page_bytes)),
+        ("Program", format!("capture {}, {:?}", facts.tool_version.lossy(), facts.backend)),
+        ("Scope", format!("{:?}, launched: {}", facts.scope, facts.launched)),
+        ("Started", format!("{} UTC", utc(facts.clock.realtime_ns))),
+        ("Depth", format!("at most {} frames a stack", facts.max_stack)),
+    ];
+    if !pids.is_empty() {
+        lines.push(("Targets", pids.join(", ")));
+    }
+    lines.push((
+        "End",
+        match recording.end() {
+            Some(end) => format!(
+                "{:?} at {} UTC, command status {} {}",
+                end.reason,
+                utc(facts.clock.to_realtime_ns(end.at_ns)),
+                end.command_status,
+                end.detail.lossy()
+            ),
+            None => "none".into(),
+        },
+    ));
+    lines
+}
+
+fn contents(recording: &Recording, account: &Account) -> Vec<Line> {
+    let tables = recording.tables();
+    let rows = [
+        (tables.processes.len(), "processes"),
+        (tables.threads.len(), "threads"),
+        (tables.cgroups.len(), "control groups"),
+        (tables.modules.len(), "modules"),
+        (tables.mappings.len(), "mappings"),
+        (tables.nodes.len(), "nodes"),
+        (tables.stacks.len(), "stacks"),
+        (tables.symbols.len(), "host symbols"),
+        (tables.label_sets.len(), "label sets"),
+    ];
+    let rows: Vec<String> =
+        rows.iter().map(|(n, what)| format!("{} {what}", count(*n as u64))).collect();
+    let mut lines = vec![
+        ("Tables", rows.join(", ")),
+        (
+            "Data",
+            format!(
+                "{} blocks cover {} s",
+                count(account.blocks),
+                seconds(account.covered.total_ns())
+            ),
+        ),
+    ];
+    if account.sideband_lost > 0 {
+        lines.push(("Side-band", format!("{} records lost", count(account.sideband_lost))));
+    }
+    if let Some(cost) = account.cost {
+        lines.push((
+            "Cost",
+            format!(
+                "user {} s, system {} s, BPF {} s in {} runs, peak {}",
+                seconds(cost.user_ns),
+                seconds(cost.system_ns),
+                seconds(cost.bpf_ns),
+                count(cost.bpf_runs),
+                bytes(cost.peak_rss_bytes)
+            ),
+        ));
+    }
+    lines
+}
+
+fn events(out: &mut String, recording: &Recording) {
+    out.push_str("\nEvents\n");
+    for (index, event) in recording.facts().events.iter().enumerate() {
+        out.push_str(&format!(
+            "{:>3}  {}: {:?} in {:?}, period {} ({})\n",
+            index + 1,
+            clean(&event.name.lossy()),
+            event.kind,
+            event.unit,
+            count(event.period),
+            hertz(event.period)
+        ));
+    }
+}
+
+fn modules(out: &mut String, recording: &Recording) {
+    out.push_str("\nModules\n     build-id                                  kind          path\n");
+    for (index, module) in recording.tables().modules.iter().enumerate() {
+        out.push_str(&format!(
+            "{:>4} {:<41} {:<13} {}{}\n",
+            index + 1,
+            build_id(module),
+            format!("{:?}", module.kind),
+            clean(&module.path.lossy()),
+            if module.deleted { " (deleted)" } else { "" }
+        ));
+    }
+}
+
+fn build_id(module: &Module) -> String {
+    match (module.build_id.is_empty(), module.go_build_id.is_empty()) {
+        (false, _) => module.build_id.to_string(),
+        (true, false) => "Go".into(),
+        (true, true) => "none".into(),
+    }
+}
+
+fn ledger(out: &mut String, account: &Account) {
+    let causes: Vec<&str> = DropCause::ALL.iter().map(|cause| cause.describe()).collect();
+    out.push_str(&format!(
+        "\nCounters (dropped: {})\nevent  cpu      fired    written  dropped  idle  own  other  observed s\n",
+        causes.join(", ")
+    ));
+    for row in account.ledger.rows() {
+        let dropped: Vec<String> = row.dropped.iter().map(u64::to_string).collect();
+        out.push_str(&format!(
+            "{:>5} {:>4} {:>10} {:>10}  {}  {}  {}  {}  {}\n",
+            row.event.0,
+            row.cpu,
+            row.fired,
+            row.written,
+            dropped.join("+"),
+            row.idle,
+            row.own,
+            row.other,
+            seconds(row.observed_ns)
+        ));
+    }
+    let balance = if account.ledger.balances() { "equals" } else { "does not equal" };
+    out.push_str(&format!("fired {balance} written + dropped on every CPU\n"));
+}

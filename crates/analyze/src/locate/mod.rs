@@ -1,0 +1,204 @@
+//! Finds the files of modules, and makes sure that they are the ones that ran.
+//!
+//! A file is taken only if its build-id is the recorded one. A module without any build-id is taken
+//! by name, size and segments, and marked [`Trust::Unverified`]. Where to look, in this order: the
+//! mapped path (under `--map-prefix` and `--sysroot` when given), then everything in the
+//! `--debug-dir` directories by build-id, then the system's debug files.
+
+mod companion;
+mod index;
+mod open;
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use profile::{BuildId, BuildIdFrom, Module, NoName};
+use symbolize::Identity;
+
+pub use index::Index;
+pub use open::MappedFile;
+
+/// Where to look for files.
+#[derive(Clone, Default, Debug)]
+pub struct Search {
+    /// Directories (searched recursively) and files.
+    pub debug_dirs: Vec<PathBuf>,
+    /// Root of another file system, in place of `/`.
+    pub sysroot: Option<PathBuf>,
+    /// Replacements of the beginning of paths, the first that fits.
+    pub map_prefix: Vec<(Vec<u8>, PathBuf)>,
+    /// Roots of separate debug files, `/usr/lib/debug` on most systems.
+    pub system_debug: Vec<PathBuf>,
+}
+
+/// How sure it is that a file is the one that ran.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// Its build-id is the recorded one.
+    Verified,
+    /// The module has no build-id; name, size and segments agree.
+    Unverified,
+}
+
+/// A module's files.
+#[derive(Debug)]
+pub struct Located {
+    /// The file that was mapped.
+    pub image: Option<MappedFile>,
+    /// Its separate debug file.
+    pub debug: Option<MappedFile>,
+    /// What that file shares with others (dwz).
+    pub supplement: Option<MappedFile>,
+    /// How sure it is.
+    pub trust: Trust,
+}
+
+/// A module without files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Missing {
+    /// What its frames say: [`NoName::NoFile`] or [`NoName::BuildIdMismatch`].
+    pub reason: NoName,
+    /// A file of that name that is another build.
+    pub refused: Option<PathBuf>,
+}
+
+/// Finds files. Directories are indexed once, when a module first needs them.
+#[derive(Debug)]
+pub struct Locator {
+    search: Search,
+    index: OnceLock<Index>,
+}
+
+impl Locator {
+    /// Looks where it is told.
+    #[must_use]
+    pub fn new(search: Search) -> Self {
+        Self { search, index: OnceLock::new() }
+    }
+
+    /// What lies in the `--debug-dir` directories.
+    pub fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(&self.search.debug_dirs))
+    }
+
+    /// The files of a module.
+    ///
+    /// # Errors
+    /// When there are none, with the reason and what was refused.
+    pub fn locate(&self, module: &Module) -> Result<Located, Missing> {
+        let mut refused = None;
+        let mut image = None;
+        for path in self.image_candidates(module) {
+            let Ok(file) = MappedFile::open(&path) else { continue };
+            let Ok(identity) = symbolize::identify(&file) else { continue };
+            match judge(module, &file, &identity) {
+                Some(trust) => {
+                    image = Some((file, identity, trust));
+                    break;
+                }
+                None => refused = refused.or(Some(path)),
+            }
+        }
+        let debug = companion::debug_file(self, module, image.as_ref().map(|(f, i, _)| (f, i)));
+        let supplement =
+            companion::supplement(self, debug.as_ref().or(image.as_ref().map(|(file, _, _)| file)));
+        if image.is_none() && debug.is_none() {
+            let reason = if refused.is_some() { NoName::BuildIdMismatch } else { NoName::NoFile };
+            return Err(Missing { reason, refused });
+        }
+        let trust = image.as_ref().map_or(Trust::Verified, |(_, _, trust)| *trust);
+        Ok(Located { image: image.map(|(file, _, _)| file), debug, supplement, trust })
+    }
+
+    /// Paths that may hold the module's own file, the likeliest first.
+    fn image_candidates(&self, module: &Module) -> Vec<PathBuf> {
+        let mut paths: Vec<PathBuf> = self.mapped_path(&module.path.0).into_iter().collect();
+        if !self.search.debug_dirs.is_empty() {
+            let id = recorded_id(module);
+            let found = self.index().by_build_id(id);
+            paths.extend(found.iter().filter(|p| !is_debug_file(p)).cloned());
+            // Also by name: without a build-id it is the only way, and with one a file of that name
+            // and another build-id is worth reporting.
+            paths.extend(
+                self.index()
+                    .by_name(OsStr::new(&*module.path.file_name()))
+                    .iter()
+                    .filter(|p| !is_debug_file(p))
+                    .cloned(),
+            );
+        }
+        paths
+    }
+
+    /// Where a path of the recorded host lies here.
+    fn mapped_path(&self, recorded: &[u8]) -> Option<PathBuf> {
+        if recorded.first() != Some(&b'/') || recorded.split(|b| *b == b'/').any(|c| c == b"..") {
+            return None;
+        }
+        for (from, to) in &self.search.map_prefix {
+            let Some(rest) = recorded.strip_prefix(from.as_slice()) else { continue };
+            if rest.is_empty() || rest[0] == b'/' || from.ends_with(b"/") {
+                return Some(below(to, rest));
+            }
+        }
+        match &self.search.sysroot {
+            Some(root) => Some(below(root, recorded)),
+            None => path_of(recorded),
+        }
+    }
+}
+
+/// A recorded absolute path (or what is left of one) below a directory here.
+fn below(directory: &Path, recorded: &[u8]) -> PathBuf {
+    let start = recorded.iter().position(|b| *b != b'/').unwrap_or(recorded.len());
+    path_of(&recorded[start..])
+        .filter(|rest| !rest.as_os_str().is_empty())
+        .map_or_else(|| directory.into(), |rest| directory.join(rest))
+}
+
+#[cfg(unix)]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Some(PathBuf::from(OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_of(bytes: &[u8]) -> Option<PathBuf> {
+    std::str::from_utf8(bytes).ok().map(PathBuf::from)
+}
+
+/// The build-id that files state themselves. A hash of the content, which `capture` makes of files
+/// without a note, stands in none.
+fn recorded_id(module: &Module) -> BuildId {
+    match module.build_id_from {
+        BuildIdFrom::ContentHash => BuildId::default(),
+        _ => module.build_id,
+    }
+}
+
+/// Whether a file may stand for a module, and how sure that is.
+fn judge(module: &Module, bytes: &[u8], identity: &Identity) -> Option<Trust> {
+    let recorded = recorded_id(module);
+    if !recorded.is_empty() {
+        return (identity.build_id == recorded).then_some(Trust::Verified);
+    }
+    if !module.go_build_id.is_empty() {
+        return (identity.go_build_id == module.go_build_id).then_some(Trust::Verified);
+    }
+    // Something must agree: a name alone would accept any other version.
+    let size_known = module.file_bytes != 0;
+    let segments_known = !module.segments.is_empty();
+    let agrees = (!size_known || module.file_bytes == bytes.len() as u64)
+        && (!segments_known || module.segments == identity.segments)
+        && (size_known || segments_known);
+    agrees.then_some(Trust::Unverified)
+}
+
+/// Whether the file at `path` is a separate debug file: its code sections have no content.
+fn is_debug_file(path: &Path) -> bool {
+    MappedFile::open(path).is_ok_and(|file| companion::is_debug_only(&file))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! What a command line means: which files are read, which outputs are written.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::cli::{Cli, Format};
+use crate::diff::Scale;
+use crate::locate::Search;
+use crate::stacks::Shape;
+
+/// Everything that is to be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Files to read; `-` is standard input.
+    pub inputs: Vec<PathBuf>,
+    /// Files to compare with; empty: no comparison.
+    pub bases: Vec<PathBuf>,
+    /// What is printed and written, in order.
+    pub outputs: Vec<Output>,
+    /// Title of pictures, where one was given.
+    pub title: Option<String>,
+    /// Which samples count.
+    pub filter: Filter,
+    /// Which frames are shown.
+    pub shape: Shape,
+    /// Scale of a comparison; `None`: what fits the recordings.
+    pub scale: Option<Scale>,
+    /// Where programs and debug files are looked for.
+    pub search: Search,
+    /// Whether an incomplete input is a failure.
+    pub strict: bool,
+}
+
+/// One thing to write.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Output {
+    /// What.
+    pub view: View,
+    /// Where.
+    pub to: Destination,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// The summary, or with bases what changed.
+    Summary,
+    /// The functions that cost most, this many.
+    Top(usize),
+    /// What the files hold.
+    Info,
+    /// The flamegraph.
+    Svg,
+    /// One line for each stack.
+    Folded,
+}
+
+/// Where it goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file.
+    File(PathBuf),
+}
+
+/// Which samples count; empty lists leave nothing out.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Filter {
+    /// Processes.
+    pub pids: Vec<u32>,
+    /// Names of processes or threads.
+    pub comms: Vec<String>,
+}
+
+impl Filter {
+    /// Whether nothing is left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pids.is_empty() && self.comms.is_empty()
+    }
+
+    /// "--pid 12 --comm nginx".
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let pids = self.pids.iter().map(|pid| format!("--pid {pid}"));
+        let comms = self.comms.iter().map(|comm| format!("--comm {comm}"));
+        pids.chain(comms).collect::<Vec<_>>().join(" ")
+    }
+}
+
+const STDIN: &str = "-";
+
+impl Plan {
+    /// Works out what was meant.
+    ///
+    /// # Errors
+    /// An output of unknown format, a search path that is not there, a directory without recordings.
+    pub fn new(cli: &Cli) -> Result<Self, Error> {
+        let inputs = expand(&cli.inputs)?;
+        let bases = expand(&cli.diff)?;
+        let outputs = outputs(cli, &inputs)?;
+        Ok(Self {
+            inputs,
+            bases,
+            outputs,
+            title: cli.title.clone(),
+            filter: Filter { pids: cli.pid.clone(), comms: cli.comm.clone() },
+            shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
+            scale: cli.scale,
+            search: search(cli)?,
+            strict: cli.strict,
+        })
+    }
+}
+
+/// Directories stand for the recordings in them, in order of their names.
+fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+    let mut files = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |source| Error::Read { path: path.clone(), source };
+        let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
+            .map_err(failed)?
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|file| file.extension().is_some_and(|e| e == "arc"))
+            .collect();
+        if inside.is_empty() {
+            return Err(Error::EmptyDirectory { path: path.clone() });
+        }
+        inside.sort_unstable();
+        files.append(&mut inside);
+    }
+    Ok(files)
+}
+
+fn outputs(cli: &Cli, inputs: &[PathBuf]) -> Result<Vec<Output>, Error> {
+    let mut outputs = Vec::new();
+    let mut print = |view| outputs.push(Output { view, to: Destination::Stdout });
+    if cli.info {
+        print(View::Info);
+    }
+    if let Some(rows) = cli.top {
+        print(View::Top(rows));
+    }
+    for path in &cli.output {
+        let stdout = path.as_os_str() == STDIN;
+        let named = if stdout { Some(Format::Txt) } else { Format::of(path) };
+        let format = match (cli.format, named) {
+            (Some(format), _) | (None, Some(format)) => format,
+            (None, None) => return Err(Error::UnknownFormat { path: path.clone() }),
+        };
+        if format == Format::Folded && !cli.diff.is_empty() {
+            return Err(Error::NoDiffFormat { path: path.clone() });
+        }
+        let view = match format {
+            Format::Svg => View::Svg,
+            Format::Folded => View::Folded,
+            Format::Txt => View::Summary,
+        };
+        let to = if stdout { Destination::Stdout } else { Destination::File(path.clone()) };
+        outputs.push(Output { view, to });
+    }
+    if outputs.is_empty() {
+        outputs.push(Output { view: View::Summary, to: Destination::Stdout });
+        if let Some(path) = default_picture(&cli.inputs, inputs, !cli.diff.is_empty()) {
+            outputs.push(Output { view: View::Svg, to: Destination::File(path) });
+        }
+    }
+    Ok(outputs)
+}
+
+/// Where the picture goes that nobody named: beside a single input, else here; nowhere when the input
+/// has no name.
+fn default_picture(given: &[PathBuf], files: &[PathBuf], is_diff: bool) -> Option<PathBuf> {
+    let extension = if is_diff { "diff.svg" } else { "svg" };
+    match (given, files) {
+        ([one], [file]) if one == file => {
+            (file.as_os_str() != STDIN).then(|| picture_beside(file, extension))
+        }
+        _ => Some(Path::new("analyze").with_extension(extension)),
+    }
+}
+
+/// `X.arc` → `X.svg`; a name without `.arc` keeps all of itself, so that it is never overwritten.
+fn picture_beside(file: &Path, extension: &str) -> PathBuf {
+    if file.extension().is_some_and(|e| e == "arc") {
+        return file.with_extension(extension);
+    }
+    let mut name = file.file_name().unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(extension);
+    file.with_file_name(name)
+}
+
+fn search(cli: &Cli) -> Result<Search, Error> {
+    let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
+        Ok(_) => Ok(path.to_path_buf()),
+        Err(source) => Err(Error::SearchPath { option, path: path.into(), source }),
+    };
+    let split = |given: &String| match given.split_once('=') {
+        Some((from, to)) if !from.is_empty() => Ok((from.as_bytes().to_vec(), PathBuf::from(to))),
+        _ => Err(Error::MapPrefix { given: given.clone() }),
+    };
+    let sysroot = cli.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
+        Ok(path) if !path.is_dir() => Err(Error::SearchPath {
+            option: "--sysroot",
+            path,
+            source: io::Error::from(io::ErrorKind::NotADirectory),
+        }),
+        other => other,
+    });
+    Ok(Search {
+        debug_dirs: cli
+            .debug_dir
+            .iter()
+            .map(|path| exists("--debug-dir", path))
+            .collect::<Result<_, _>>()?,
+        sysroot: sysroot.transpose()?,
+        map_prefix: cli.map_prefix.iter().map(split).collect::<Result<_, _>>()?,
+        system_debug: vec!["/usr/lib/debug".into()],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn plan(arguments: &str) -> Result<Plan, Error> {
+        Plan::new(&Cli::parse_from(std::iter::once("analyze").chain(arguments.split_whitespace())))
+    }
+
+    fn outputs(arguments: &str) -> Vec<(View, String)> {
+        let shown = |to: Destination| match to {
+            Destination::Stdout => "-".to_owned(),
+            Destination::File(path) => path.display().to_string(),
+        };
+        plan(arguments).unwrap().outputs.into_iter().map(|o| (o.view, shown(o.to))).collect()
+    }
+
+    #[test]
+    fn without_an_output_there_is_a_summary_and_a_picture_beside_the_input() {
+        let summary = (View::Summary, "-".to_owned());
+        let picture = |path: &str| (View::Svg, path.to_owned());
+        assert_eq!(outputs("d/run.arc"), [summary.clone(), picture("d/run.svg")]);
+        assert_eq!(outputs("d/run"), [summary.clone(), picture("d/run.svg")]);
+        assert_eq!(outputs("d/run.1"), [summary.clone(), picture("d/run.1.svg")]);
+        assert_eq!(outputs("a.arc --diff b.arc"), [summary.clone(), picture("a.diff.svg")]);
+        assert_eq!(outputs("a.arc b.arc"), [summary.clone(), picture("analyze.svg")]);
+        assert_eq!(
+            outputs("a.arc b.arc --diff c.arc"),
+            [summary.clone(), picture("analyze.diff.svg")]
+        );
+        assert_eq!(outputs("-"), [summary]);
+    }
+
+    #[test]
+    fn with_an_output_there_is_nothing_else() {
+        assert_eq!(
+            outputs("a.arc -o x.folded -o -"),
+            [(View::Folded, "x.folded".to_owned()), (View::Summary, "-".to_owned())]
+        );
+        assert_eq!(outputs("a.arc -o - --format svg"), [(View::Svg, "-".to_owned())]);
+        assert_eq!(outputs("a.arc --top"), [(View::Top(30), "-".to_owned())]);
+        assert_eq!(outputs("--top=5 a.arc"), [(View::Top(5), "-".to_owned())]);
+        assert_eq!(
+            outputs("--top --info a.arc"),
+            [(View::Info, "-".to_owned()), (View::Top(30), "-".to_owned())]
+        );
+        assert!(matches!(plan("a.arc -o x.pdf"), Err(Error::UnknownFormat { .. })));
+        assert!(matches!(plan("a.arc --diff b.arc -o x.folded"), Err(Error::NoDiffFormat { .. })));
+    }
+
+    #[test]
+    fn a_directory_stands_for_the_recordings_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display().to_string();
+        assert!(matches!(plan(&at), Err(Error::EmptyDirectory { .. })));
+        for name in ["b.arc", "a.arc", "a.svg"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let plan = plan(&at).unwrap();
+        assert_eq!(plan.inputs, [dir.path().join("a.arc"), dir.path().join("b.arc")]);
+        assert_eq!(plan.outputs[1].to, Destination::File("analyze.svg".into()));
+    }
+
+    #[test]
+    fn search_paths_must_be_there() {
+        assert!(matches!(
+            plan("a.arc --debug-dir ./not-there"),
+            Err(Error::SearchPath { option: "--debug-dir", .. })
+        ));
+        assert!(matches!(plan("a.arc --map-prefix usr"), Err(Error::MapPrefix { .. })));
+        let plan = plan("a.arc --map-prefix /a=/b --map-prefix /c/=d").unwrap();
+        assert_eq!(plan.search.map_prefix[1], (b"/c/".to_vec(), PathBuf::from("d")));
+    }
+}

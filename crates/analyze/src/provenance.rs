@@ -1,0 +1,263 @@
+//! What stands around every result: what was recorded, when, where, how, and what limits trust.
+
+use profile::{Backend, DropCause, EndReason, Scope, Text, Warning};
+
+use crate::analysis::{Analysis, Recorded};
+use crate::locate::Trust;
+use crate::wording::{count, counted, hertz, number, percent, seconds, utc_span};
+
+/// One fact with its label; the text is not escaped.
+pub type Line = (&'static str, String);
+
+/// Where, when, of what and how one input was recorded.
+#[must_use]
+pub fn recorded(recording: &Recorded) -> Vec<Line> {
+    let facts = &recording.facts;
+    let cpus = counted(u64::from(facts.cpus_online), "CPU");
+    let machine = format!(
+        "{} (Linux {}, {}, {cpus})",
+        facts.host.lossy(),
+        facts.kernel_release.lossy(),
+        facts.arch.lossy()
+    );
+    vec![
+        ("Recorded", format!("{} on {machine}", target(recording))),
+        ("When", format!("{}, {}", window(recording), ending(recording))),
+        ("How", how(recording)),
+    ]
+}
+
+/// "process 12 and its children".
+fn target(recording: &Recorded) -> String {
+    let facts = &recording.facts;
+    let pids: Vec<String> = facts.target_pids.iter().map(|pid| pid.0.to_string()).collect();
+    let processes = match pids.len() {
+        0 => None,
+        1 => Some(format!("process {}", pids[0])),
+        _ => Some(format!("processes {}", pids.join(", "))),
+    };
+    match (facts.scope, processes) {
+        (Scope::PerCpuAll, _) => "everything".into(),
+        (Scope::PerCgroup, _) => format!("control group {}", facts.target_cgroup.lossy()),
+        (_, Some(process)) if facts.launched => format!("a command (pid {})", &process[8..]),
+        (Scope::PerTask, Some(processes)) => processes,
+        (_, Some(processes)) => format!("{processes} with children"),
+        (_, None) => "some processes".into(),
+    }
+}
+
+/// "2026-11-21 02:21:28 to 02:21:58 UTC, 30.0 s".
+#[must_use]
+pub fn window(recording: &Recorded) -> String {
+    let account = &recording.account;
+    let Some(covered) = account.covered.bounds() else { return "no time is covered".into() };
+    let from = recording.facts.clock.to_realtime_ns(covered.start);
+    // The last block's own clock: over a night the two clocks drift apart.
+    let last = if account.clock.realtime_ns > 0 { account.clock } else { recording.facts.clock };
+    let to = last.to_realtime_ns(covered.end);
+    let length = seconds(account.covered.total_ns());
+    format!("{}, {length} s", utc_span(from, to))
+}
+
+fn ending(recording: &Recorded) -> String {
+    let Some(end) = &recording.end else { return "no end was written".into() };
+    let why = match end.reason {
+        EndReason::Duration => "for as long as asked",
+        EndReason::Signal => "until interrupted",
+        EndReason::TargetGone => "until it ended",
+        EndReason::Rotated => "going on in the next file",
+        EndReason::OutputFailed => "until the output could not be written",
+        EndReason::EmbeddedLater => "sections added later",
+    };
+    if end.detail.is_empty() { why.into() } else { format!("{why} ({})", end.detail.lossy()) }
+}
+
+fn how(recording: &Recorded) -> String {
+    let facts = &recording.facts;
+    let backend = match facts.backend {
+        Backend::Bpf => "eBPF".to_owned(),
+        Backend::Perf => format!("perf events ({})", facts.backend_reason.lossy()),
+    };
+    let mut text = match recording.event() {
+        Some(event) => format!("{} at {}, {backend}", event.name.lossy(), hertz(event.period)),
+        None => backend,
+    };
+    if let Some(event) = recording.event().filter(|e| !e.fallback_reason.is_empty()) {
+        let (asked, why) = (event.asked_for.lossy(), event.fallback_reason.lossy());
+        text.push_str(&format!(" (instead of {asked}: {why})"));
+    }
+    text.push_str(&format!(", capture {}", facts.tool_version.lossy()));
+    text
+}
+
+/// Losses, coverage and exclusions of one input.
+#[must_use]
+pub fn losses(recording: &Recorded) -> Vec<Line> {
+    let sum = recording.account.ledger.sum(recording.event);
+    let mut lines = Vec::new();
+    if sum.ticks() == 0 {
+        return lines;
+    }
+    let causes: Vec<String> = DropCause::ALL
+        .iter()
+        .zip(sum.dropped)
+        .filter(|(_, n)| *n > 0)
+        .map(|(cause, n)| format!("{} {}", count(n), cause.describe()))
+        .collect();
+    lines.push((
+        "Lost",
+        match causes.is_empty() {
+            true => format!("nothing of {}", counted(sum.fired, "sample")),
+            false => format!(
+                "{} of {} ({})",
+                percent(sum.dropped_total(), sum.fired),
+                counted(sum.fired, "sample"),
+                causes.join(", ")
+            ),
+        },
+    ));
+    let period = recording.event().map_or(0, |e| e.period);
+    if let Some(coverage) = recording.account.ledger.coverage(recording.event, period) {
+        lines.push(("Coverage", format!("{:.1} % of timer ticks came", 100.0 * coverage)));
+    }
+    let left_out: Vec<String> =
+        [(sum.idle, "idle"), (sum.own, "capture itself"), (sum.other, "other processes")]
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{what} {}", percent(*n, sum.ticks())))
+            .collect();
+    if !left_out.is_empty() {
+        lines.push(("Left out", format!("{} of all ticks", left_out.join(", "))));
+    }
+    if let Some(cost) = recording.account.cost {
+        let covered = recording.account.covered.total_ns().max(1);
+        let own = cost.user_ns + cost.system_ns;
+        let share = 100.0 * own as f64 / covered as f64;
+        let bpf = if cost.bpf_ns > 0 {
+            format!(", BPF {} s", seconds(cost.bpf_ns))
+        } else {
+            String::new()
+        };
+        lines.push((
+            "Cost",
+            format!(
+                "recording took {} s of CPU ({} % of one CPU){bpf}",
+                seconds(own),
+                number(share)
+            ),
+        ));
+    }
+    lines
+}
+
+/// What is missing of one input, in one sentence; `None` when nothing is.
+fn missing(recording: &Recorded) -> Option<String> {
+    /// Statements that are said here; `--info` says all.
+    const SAID: usize = 3;
+    let damage = &recording.damage;
+    if damage.complete {
+        return None;
+    }
+    let mut parts = Vec::new();
+    let lost = damage.lost(recording.event);
+    if lost.rows > 0 {
+        let samples = counted(lost.rows, "sample");
+        parts.push(format!("{samples} ({} CPU-seconds) cannot be read", seconds(lost.weight)));
+    }
+    parts.extend(damage.statements.iter().take(SAID).cloned());
+    if damage.statements.len() > SAID {
+        let more = damage.statements.len() - SAID;
+        parts.push(format!("{more} more statements (see --info)"));
+    }
+    Some(format!("{}.", parts.join("; ")))
+}
+
+/// What limits trust, worst first. The inputs' names stand in front where there are several.
+#[must_use]
+pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    let several = analysis.recordings.len() > 1;
+    let named = |recording: &Recorded, text: String| match several {
+        true => format!("{}: {text}", recording.path.display()),
+        false => text,
+    };
+    for recording in &analysis.recordings {
+        if let Some(text) = missing(recording) {
+            let text = format!("INCOMPLETE: {}", named(recording, text));
+            warnings.push(Warning { incomplete: true, text });
+        }
+    }
+    for text in &analysis.left_out {
+        warnings.push(Warning { incomplete: true, text: format!("INCOMPLETE: left out: {text}") });
+    }
+    let warn = |text: String| Warning { incomplete: false, text };
+    for recording in &analysis.recordings {
+        let sum = recording.account.ledger.sum(recording.event);
+        if sum.dropped_total() > 0 {
+            let share = percent(sum.dropped_total(), sum.fired);
+            warnings.push(warn(named(recording, format!("{share} of the samples were lost."))));
+        }
+        let period = recording.event().map_or(0, |e| e.period);
+        let coverage = recording.account.ledger.coverage(recording.event, period);
+        if let Some(coverage) = coverage.filter(|c| *c < 0.95) {
+            warnings.push(warn(named(
+                recording,
+                format!(
+                    "Only {:.1} % of timer ticks came (throttled, or the machine was not running).",
+                    100.0 * coverage
+                ),
+            )));
+        }
+        if recording.account.sideband_lost > 0 {
+            let lost = counted(recording.account.sideband_lost, "record");
+            warnings.push(warn(named(
+                recording,
+                format!("The kernel lost {lost} about processes and mappings."),
+            )));
+        }
+    }
+    if analysis.named_weight * 100 < analysis.total.weight * 95 {
+        let share = percent(analysis.total.weight - analysis.named_weight, analysis.total.weight);
+        warnings.push(warn(format!("{share} of the CPU time is in code without a name.")));
+    }
+    if analysis.total.samples < 100 {
+        let samples = counted(analysis.total.samples, "sample");
+        warnings.push(warn(format!("Only {samples}: shares are rough.")));
+    }
+    warnings
+}
+
+/// The warnings of both sides of a comparison, or of the only side.
+#[must_use]
+pub fn warnings_of_both(after: &Analysis, before: Option<&Analysis>) -> Vec<Warning> {
+    let mut all = warnings(after);
+    all.extend(before.map(|before| of_base(warnings(before))).into_iter().flatten());
+    all.sort_by_key(|warning| !warning.incomplete);
+    all
+}
+
+/// The same warnings, of the base of a comparison. "INCOMPLETE: " stays in front, where people and
+/// scripts look for it.
+fn of_base(mut warnings: Vec<Warning>) -> Vec<Warning> {
+    for warning in &mut warnings {
+        warning.text = match warning.text.strip_prefix("INCOMPLETE: ") {
+            Some(rest) => format!("INCOMPLETE: base: {rest}"),
+            None => format!("Base: {}", warning.text),
+        };
+    }
+    warnings
+}
+
+/// Modules whose files could not be verified.
+#[must_use]
+pub fn unverified(analysis: &Analysis) -> Vec<Text> {
+    let mut paths: Vec<Text> = analysis
+        .modules
+        .iter()
+        .filter(|m| m.trust == Some(Trust::Unverified))
+        .map(|m| m.module.path.clone())
+        .collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths
+}

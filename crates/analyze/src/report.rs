@@ -1,0 +1,240 @@
+//! The summary as text: what `analyze run.arc` prints.
+//!
+//! One line each for what was recorded, what it cost and what was lost; then tables. Everything that
+//! came from a host passes [`clean`] on its way into the text.
+
+use profile::{StackEnd, Warning};
+use render::safe_text::clean;
+use render::terminal::{SortBy, TableOptions, top_functions};
+
+use crate::analysis::{Analysis, Recorded};
+use crate::bring::{self, Why};
+use crate::caption;
+use crate::provenance::{self, Line};
+use crate::stacks::Wholeness;
+use crate::wording::{count, counted, number, percent, seconds};
+
+/// Processes and modules listed.
+const LISTED: usize = 10;
+
+/// Width of the labels in front of facts.
+const LABEL: usize = 11;
+
+/// Writes facts, one a line, the first of equal labels labelled.
+pub fn facts(out: &mut String, lines: &[Line]) {
+    for (label, text) in lines {
+        out.push_str(&format!("{label:LABEL$} {}\n", clean(text)));
+    }
+}
+
+/// Warnings of one kind, one a line.
+pub fn warnings(out: &mut String, warnings: &[Warning], incomplete: bool) {
+    for warning in warnings.iter().filter(|w| w.incomplete == incomplete) {
+        let mark = if incomplete { "" } else { "Note: " };
+        out.push_str(&format!("{mark}{}\n", clean(&warning.text)));
+    }
+}
+
+/// The summary of one or more merged recordings. `inputs` is how they are named on a command line.
+#[must_use]
+pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> String {
+    let mut out = String::new();
+    let all_warnings = provenance::warnings(analysis);
+    warnings(&mut out, &all_warnings, true);
+    for (index, recording) in analysis.recordings.iter().enumerate() {
+        if analysis.recordings.len() > 1 {
+            let path = recording.path.display().to_string();
+            out.push_str(&format!("Input {}: {}\n", index + 1, clean(&path)));
+        }
+        facts(&mut out, &provenance::recorded(recording));
+        facts(&mut out, &provenance::losses(recording));
+        if analysis.recordings.len() > 1 {
+            out.push('\n');
+        }
+    }
+    facts(&mut out, &figures(analysis));
+    warnings(&mut out, &all_warnings, false);
+    processes(&mut out, analysis);
+    functions(&mut out, analysis, &TableOptions { rows: LISTED, ..*table });
+    files_to_bring(&mut out, analysis, inputs);
+    out
+}
+
+/// The lines about everything together.
+fn figures(analysis: &Analysis) -> Vec<Line> {
+    let total = analysis.total;
+    let mut lines = vec![(
+        "CPU time",
+        format!(
+            "{} CPU-seconds in {} s = {} cores; {}",
+            seconds(total.weight),
+            seconds(analysis.observed_ns),
+            number(analysis.cores(total.weight)),
+            counted(total.samples, "sample")
+        ),
+    )];
+    if analysis.filtered.samples > 0 {
+        lines.push((
+            "Filtered",
+            format!(
+                "{} CPU-seconds ({}) of other processes are left out",
+                seconds(analysis.filtered.weight),
+                counted(analysis.filtered.samples, "sample")
+            ),
+        ));
+    }
+    if analysis.other_events_samples > 0 {
+        lines.push((
+            "Not shown",
+            format!("{} of other events", counted(analysis.other_events_samples, "sample")),
+        ));
+    }
+    lines.push(("Stacks", stacks(analysis)));
+    lines.push(("Names", names(analysis)));
+    lines
+}
+
+fn stacks(analysis: &Analysis) -> String {
+    let whole = analysis.total.weight;
+    let complete = analysis.wholeness.get(&Wholeness::Complete).copied().unwrap_or(0);
+    let mut parts = vec![format!("{} complete", percent(complete, whole))];
+    let mut others: Vec<(u64, &str)> = analysis
+        .wholeness
+        .iter()
+        .filter_map(|(kind, weight)| Some((*weight, describe(*kind)?)))
+        .filter(|(weight, _)| *weight > 0)
+        .collect();
+    others.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    parts.extend(others.iter().map(|(weight, what)| format!("{} {what}", percent(*weight, whole))));
+    parts.join("; ")
+}
+
+fn describe(kind: Wholeness) -> Option<&'static str> {
+    match kind {
+        Wholeness::Complete => None,
+        Wholeness::Unchecked => Some("not checked (no unwind tables, or no file)"),
+        Wholeness::CallerSkipped => Some("with a caller that may be missing"),
+        Wholeness::Cut(end) => Some(match end {
+            StackEnd::NotCode => "cut: code without frame pointers",
+            StackEnd::DepthLimit => "cut: deeper than the kernel's limit",
+            StackEnd::Fault => "cut: stack page not present",
+            StackEnd::MapsUnknown => "cut: mappings unknown",
+            StackEnd::LostBlock => "lost in a damaged block",
+            StackEnd::Complete | StackEnd::NoUser => return None,
+        }),
+    }
+}
+
+fn names(analysis: &Analysis) -> String {
+    let mut text = format!(
+        "{} of the CPU time is in code that has a name",
+        percent(analysis.named_weight, analysis.total.weight)
+    );
+    let unverified = provenance::unverified(analysis);
+    if !unverified.is_empty() {
+        let paths: Vec<_> = unverified.iter().map(|p| p.lossy()).collect();
+        text.push_str(&format!(
+            "; unverified, for want of a build-id (name, size and segments agree): {}",
+            paths.join(", ")
+        ));
+    }
+    text
+}
+
+fn processes(out: &mut String, analysis: &Analysis) {
+    let rows = &analysis.processes;
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("\nProcesses by CPU time\n   cores    CPU-s    share  process\n");
+    for row in rows.iter().take(LISTED) {
+        out.push_str(&format!(
+            "{:>8} {:>8} {:>8}  {}\n",
+            number(analysis.cores(row.weight)),
+            seconds(row.weight),
+            percent(row.weight, analysis.total.weight),
+            process(row.name.as_str(), row.pid, analysis, &analysis.recordings[row.recording])
+        ));
+    }
+    if rows.len() > LISTED {
+        let rest: u64 = rows[LISTED..].iter().map(|row| row.weight).sum();
+        out.push_str(&format!(
+            "{:>8} {:>8} {:>8}  {} more\n",
+            number(analysis.cores(rest)),
+            seconds(rest),
+            percent(rest, analysis.total.weight),
+            count((rows.len() - LISTED) as u64)
+        ));
+    }
+}
+
+fn process(name: &str, pid: u32, analysis: &Analysis, recording: &Recorded) -> String {
+    let mut text = clean(name).into_owned();
+    if pid != 0 {
+        text.push_str(&format!(" [{pid}]"));
+    }
+    let one_host = analysis.recordings.iter().all(|r| r.facts.host == recording.facts.host);
+    if !one_host {
+        text.push_str(&format!(" on {}", clean(&recording.facts.host.lossy())));
+    }
+    text
+}
+
+/// The functions that cost most, by self and by total.
+pub fn functions(out: &mut String, analysis: &Analysis, table: &TableOptions) {
+    if analysis.total.weight == 0 {
+        return;
+    }
+    let caption = caption::of_profile(analysis, None);
+    for (title, sort_by) in [
+        ("Functions by their own CPU time", SortBy::SelfWeight),
+        ("Functions by CPU time with all they call", SortBy::Total),
+    ] {
+        out.push_str(&format!("\n{title}\n"));
+        out.push_str(&top_functions(&analysis.tree, &caption, sort_by, table));
+    }
+}
+
+fn files_to_bring(out: &mut String, analysis: &Analysis, inputs: &[String]) {
+    let wanted = bring::wanted(analysis);
+    if wanted.is_empty() {
+        return;
+    }
+    out.push_str("\nFiles to bring: with them these modules get their names\n");
+    out.push_str(
+        "   share  why                    build-id                                  file\n",
+    );
+    for row in wanted.iter().take(2 * LISTED) {
+        let build_id =
+            if row.build_id.is_empty() { "none".into() } else { row.build_id.to_string() };
+        out.push_str(&format!(
+            "{:>8}  {:<21}  {build_id:<40}  {}\n",
+            percent(row.weight, analysis.total.weight),
+            row.why.describe(),
+            clean(&row.path.lossy())
+        ));
+    }
+    if wanted.len() > 2 * LISTED {
+        out.push_str(&format!("{:>8}  {} more\n", "", count((wanted.len() - 2 * LISTED) as u64)));
+    }
+    let commands = bring::commands(&wanted);
+    if !commands.is_empty() {
+        out.push_str("\n  mkdir -p ./debug\n");
+        for command in commands {
+            out.push_str(&format!("  {command}\n"));
+        }
+        out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
+    }
+    if wanted.iter().any(|row| row.why == Why::Stripped) {
+        out.push_str(
+            "A stripped file's names are in its debug file, which the host has only if its debug \
+             package is installed.\n",
+        );
+    }
+    if wanted.iter().any(|row| row.why == Why::Deleted) {
+        out.push_str(
+            "A file deleted on the host must come from where it was built or installed from; its \
+             build-id tells the right one.\n",
+        );
+    }
+}

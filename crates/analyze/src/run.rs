@@ -1,0 +1,245 @@
+//! Does what the plan says: reads, analyzes, compares, writes.
+
+use std::cell::OnceCell;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use profile::{EventId, Warning};
+use render::SvgOptions;
+use render::safe_text::clean;
+use render::terminal::TableOptions;
+
+use crate::account::Account;
+use crate::analysis::{Analysis, analyze};
+use crate::collapse::{Keep, collapse};
+use crate::diff::{Diff, Scale, Side, compare};
+use crate::import::Recording;
+use crate::locate::Locator;
+use crate::plan::{Destination, Output, Plan, View};
+use crate::story::{Story, tell};
+use crate::{Error, caption, diff_report, info, output, provenance, report};
+
+/// How it went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Everything that was recorded was there.
+    Complete,
+    /// Some input lacked something; what was there was analyzed.
+    Incomplete,
+}
+
+/// Does everything a plan asks for.
+///
+/// # Errors
+/// When no input can be read, or an output cannot be written. Inputs that cannot be read beside others
+/// that can are named on stderr, and make the outcome incomplete.
+pub fn run(plan: &Plan) -> Result<Outcome, Error> {
+    let mut job = Job {
+        plan,
+        new: Inputs::open(&plan.inputs)?,
+        base: Inputs::open(&plan.bases)?,
+        results: OnceCell::new(),
+    };
+    for output in &plan.outputs {
+        let content = job.view(output)?;
+        match &output.to {
+            Destination::Stdout => output::print(content.as_bytes())?,
+            Destination::File(path) => {
+                output::replace(path, content.as_bytes())?;
+                eprintln!("wrote {}", clean(&path.display().to_string()));
+            }
+        }
+    }
+    Ok(job.outcome())
+}
+
+/// The files of one side.
+struct Inputs {
+    recordings: Vec<Recording>,
+    /// What could not be read, and why.
+    left_out: Vec<String>,
+}
+
+impl Inputs {
+    /// Opens what can be opened. One file alone must be readable; of several one.
+    fn open(paths: &[PathBuf]) -> Result<Self, Error> {
+        let mut inputs = Self { recordings: Vec::new(), left_out: Vec::new() };
+        for path in paths {
+            match Recording::open(path) {
+                Ok(recording) => inputs.recordings.push(recording),
+                Err(error) if paths.len() == 1 => return Err(error),
+                Err(error) => inputs.left_out.push(error.with_causes()),
+            }
+        }
+        if inputs.recordings.is_empty() && !paths.is_empty() {
+            return Err(Error::NoInput { causes: inputs.left_out.join("; ") });
+        }
+        Ok(inputs)
+    }
+
+    fn analyze(&self, plan: &Plan, locator: &Locator) -> Result<Analysis, Error> {
+        let mut analysis = analyze(&self.recordings, &plan.filter, plan.shape, locator)?;
+        analysis.left_out.clone_from(&self.left_out);
+        Ok(analysis)
+    }
+}
+
+/// Both sides of a comparison, and what it found.
+struct Compared {
+    before: Analysis,
+    diff: Diff,
+    story: Story,
+}
+
+/// What `--info` does not need.
+struct Results {
+    after: Analysis,
+    compared: Option<Compared>,
+}
+
+impl Results {
+    fn new(plan: &Plan, new: &Inputs, base: &Inputs) -> Result<Self, Error> {
+        let locator = Locator::new(plan.search.clone());
+        let after = new.analyze(plan, &locator)?;
+        if plan.bases.is_empty() {
+            return Ok(Self { after, compared: None });
+        }
+        let before = base.analyze(plan, &locator)?;
+        let jobs = before.is_launched() && after.is_launched();
+        let scale = plan.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores });
+        let diff = compare(&side(&before), &side(&after), scale);
+        let story = tell(&diff);
+        Ok(Self { after, compared: Some(Compared { before, diff, story }) })
+    }
+
+    /// Warnings of all inputs, those about missing input first.
+    fn warnings(&self) -> Vec<Warning> {
+        let before = self.compared.as_ref().map(|c| &c.before);
+        provenance::warnings_of_both(&self.after, before)
+    }
+}
+
+fn side(analysis: &Analysis) -> Side<'_> {
+    Side { tree: &analysis.tree, observed_ns: analysis.observed_ns, period_ns: analysis.period_ns }
+}
+
+struct Job<'a> {
+    plan: &'a Plan,
+    new: Inputs,
+    base: Inputs,
+    results: OnceCell<Results>,
+}
+
+impl Job<'_> {
+    fn outcome(&self) -> Outcome {
+        let incomplete = match self.results.get() {
+            Some(results) => results.warnings().iter().any(|w| w.incomplete),
+            None => self.sides().any(|side| {
+                let lacks = |recording: &Recording| !recording.damage().complete;
+                !side.left_out.is_empty() || side.recordings.iter().any(lacks)
+            }),
+        };
+        if incomplete { Outcome::Incomplete } else { Outcome::Complete }
+    }
+
+    fn sides(&self) -> impl Iterator<Item = &Inputs> {
+        [&self.new, &self.base].into_iter()
+    }
+
+    fn results(&self) -> Result<&Results, Error> {
+        if let Some(results) = self.results.get() {
+            return Ok(results);
+        }
+        let results = Results::new(self.plan, &self.new, &self.base)?;
+        for warning in results.warnings().iter().filter(|w| w.incomplete) {
+            eprintln!("{}", clean(&warning.text));
+        }
+        Ok(self.results.get_or_init(|| results))
+    }
+
+    fn view(&mut self, output: &Output) -> Result<String, Error> {
+        match output.view {
+            View::Info => Ok(self.info()),
+            View::Summary => self.summary(&output.to),
+            View::Top(rows) => self.top(rows, &output.to),
+            View::Svg => self.svg(),
+            View::Folded => self.folded(),
+        }
+    }
+
+    fn info(&self) -> String {
+        let recordings = self.sides().flat_map(|side| &side.recordings);
+        let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
+        texts.join("\n")
+    }
+
+    fn summary(&self, to: &Destination) -> Result<String, Error> {
+        let results = self.results()?;
+        let table = table_options(to);
+        Ok(match &results.compared {
+            None => report::summary(&results.after, &input_names(self.plan), &table),
+            Some(c) => {
+                diff_report::diff_report(&c.before, &results.after, &c.diff, &c.story, &table)
+            }
+        })
+    }
+
+    fn top(&self, rows: usize, to: &Destination) -> Result<String, Error> {
+        let results = self.results()?;
+        let table = TableOptions { rows, ..table_options(to) };
+        let mut out = String::new();
+        report::warnings(&mut out, &results.warnings(), true);
+        match &results.compared {
+            None => report::functions(&mut out, &results.after, &table),
+            Some(c) => diff_report::functions(&mut out, &c.diff, &table),
+        }
+        Ok(out)
+    }
+
+    fn svg(&self) -> Result<String, Error> {
+        let results = self.results()?;
+        let title = self.plan.title.as_deref();
+        let options = SvgOptions::default();
+        Ok(match &results.compared {
+            None => {
+                let caption = caption::of_profile(&results.after, title);
+                render::svg::flamegraph(&results.after.tree, &caption, &options)
+            }
+            Some(c) => {
+                let caption = caption::of_diff(&c.before, &results.after, &c.diff, &c.story, title);
+                render::svg::diff_flamegraph(&c.diff.tree, &caption, &options)
+            }
+        })
+    }
+
+    fn folded(&self) -> Result<String, Error> {
+        let mut folded = Vec::new();
+        let failed = |source| Error::Write { path: "folded stacks".into(), source };
+        render::folded::write(&self.results()?.after.tree, &mut folded).map_err(failed)?;
+        Ok(String::from_utf8_lossy(&folded).into_owned())
+    }
+}
+
+/// What the blocks of a recording say, without its samples being named.
+fn account(recording: &Recording) -> Account {
+    let nothing = Keep::only(recording.tables(), |_, _| false);
+    collapse(recording, EventId::NONE, &nothing).account
+}
+
+/// How the inputs were given, for a command to repeat.
+fn input_names(plan: &Plan) -> Vec<String> {
+    plan.inputs.iter().map(|path| path.display().to_string()).collect()
+}
+
+/// Colours only where somebody looks, and only if they are wanted (<https://no-color.org>).
+fn table_options(to: &Destination) -> TableOptions {
+    let default = TableOptions::default();
+    let terminal = *to == Destination::Stdout && std::io::stdout().is_terminal();
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    TableOptions {
+        color: terminal && wanted,
+        width: width.filter(|_| terminal).unwrap_or(default.width),
+        ..default
+    }
+}

@@ -1,0 +1,308 @@
+//! From unique stacks to a call tree: process, then user frames, then kernel frames, root first.
+//!
+//! Two things are never claimed silently. A chain that was cut hangs under a marker that says why,
+//! never as if its top were the root. And where a frame-pointer walk came through a function that had
+//! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
+//! the next frame that was recorded.
+
+use profile::{Frame, FrameId, FrameKind, FrameTable, StackEnd, Tables};
+
+use crate::addresses::{AddressId, Addresses};
+use crate::collapse::Cell;
+use crate::processes::ProcessNames;
+use crate::resolve::{Caller, Resolution};
+
+/// Which frames are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Kernel frames; without them their weight is their user caller's.
+    pub kernel: bool,
+    /// Inlined functions as frames of their own; without them their weight is the physical
+    /// function's.
+    pub inlines: bool,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { kernel: true, inlines: true }
+    }
+}
+
+/// How much of a stack is there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Wholeness {
+    /// From a root to the leaf.
+    Complete,
+    /// Nothing says that a caller is missing, but for a module without unwind information.
+    Unchecked,
+    /// A caller may have been skipped.
+    CallerSkipped,
+    /// Cut, and why.
+    Cut(StackEnd),
+}
+
+/// A stack as frames.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chain {
+    /// Root first, beginning with the process.
+    pub frames: Vec<FrameId>,
+    /// How much of it is there.
+    pub wholeness: Wholeness,
+    /// Whether the code that ran has a name.
+    pub leaf_named: bool,
+    /// Groups ([`crate::addresses::Group`]) whose frames lack names, each once.
+    pub nameless_groups: Vec<u32>,
+}
+
+/// The marker under which a cut stack hangs.
+fn cut_marker(end: StackEnd) -> Option<&'static str> {
+    match end {
+        StackEnd::Complete | StackEnd::NoUser => None,
+        StackEnd::DepthLimit => Some("[truncated: depth limit]"),
+        StackEnd::NotCode => Some("[truncated: no frame pointers]"),
+        StackEnd::Fault => Some("[truncated: page not present]"),
+        StackEnd::MapsUnknown => Some("[truncated: mappings unknown]"),
+        StackEnd::LostBlock => Some(LOST),
+    }
+}
+
+/// What stands where a block that is damaged held the definition.
+pub const LOST: &str = "[lost in a damaged block]";
+
+/// What stands between a function and a frame that need not be its caller.
+pub const CALLER_SKIPPED: &str = "[caller may be missing]";
+
+/// Makes chains of one recording's stacks.
+pub struct Chains<'a> {
+    /// Which recording, in [`Addresses`].
+    pub recording: usize,
+    /// Its tables.
+    pub tables: &'a Tables,
+    /// Its processes' frames.
+    pub processes: &'a ProcessNames,
+    /// Numbers of addresses.
+    pub addresses: &'a Addresses,
+    /// Their names.
+    pub resolution: &'a Resolution,
+    /// Which frames are shown.
+    pub shape: Shape,
+}
+
+fn marker(frames: &mut FrameTable, name: &str) -> FrameId {
+    frames.intern(Frame::new(name, "", FrameKind::Marker))
+}
+
+impl Chains<'_> {
+    /// The frames of one stack in one process.
+    pub fn chain(&self, cell: &Cell, frames: &mut FrameTable) -> Chain {
+        let stack = self.tables.stacks.get(cell.stack);
+        let mut chain = Chain {
+            frames: vec![self.processes.frame(cell.process, frames)],
+            wholeness: Wholeness::Complete,
+            leaf_named: false,
+            nameless_groups: Vec::new(),
+        };
+        if let Some(name) = cut_marker(stack.end) {
+            let cut = marker(frames, name);
+            if chain.frames[0] != cut {
+                chain.frames.push(cut);
+            }
+            chain.wholeness = Wholeness::Cut(stack.end);
+        }
+        let user = self.addresses.path(self.recording, self.tables, stack.user);
+        for (index, id) in user.iter().enumerate() {
+            self.note_caller(&mut chain, *id, index == 0, frames);
+            self.push(&mut chain, *id, true, frames);
+        }
+        let kernel = self.addresses.path(self.recording, self.tables, stack.kernel);
+        for id in kernel {
+            self.push(&mut chain, id, self.shape.kernel, frames);
+        }
+        chain
+    }
+
+    /// Sets a marker before the frames of an address whose caller the walk skipped.
+    fn note_caller(
+        &self,
+        chain: &mut Chain,
+        id: AddressId,
+        is_root: bool,
+        frames: &mut FrameTable,
+    ) {
+        match self.resolution.get(id).caller {
+            Caller::Next | Caller::Outermost => {}
+            Caller::Unknown => chain.wholeness = chain.wholeness.max(Wholeness::Unchecked),
+            Caller::Skipped => {
+                // At the root of a cut chain the marker that stands there says it already.
+                if !(is_root && matches!(chain.wholeness, Wholeness::Cut(_))) {
+                    chain.frames.push(marker(frames, CALLER_SKIPPED));
+                }
+                chain.wholeness = chain.wholeness.max(Wholeness::CallerSkipped);
+            }
+        }
+    }
+
+    /// Appends the frames of an address. What is known of names counts also where it is not shown.
+    fn push(&self, chain: &mut Chain, id: AddressId, shown: bool, frames: &FrameTable) {
+        let resolved = self.resolution.get(id);
+        if shown {
+            let inlines = self.shape.inlines;
+            let wanted = |frame: &&FrameId| inlines || !frames.get(**frame).inlined;
+            chain.frames.extend(resolved.frames.iter().filter(wanted));
+        }
+        chain.leaf_named = resolved.no_name.is_none();
+        if resolved.no_name.is_some() && !chain.nameless_groups.contains(&resolved.group) {
+            chain.nameless_groups.push(resolved.group);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::{Used, gather};
+    use crate::collapse::Cells;
+    use crate::resolve::{ModuleFiles, Resolved};
+    use profile::{
+        CgroupId, Module, ModuleId, ModuleKind, NoName, Node, NodeId, Pid, Process, ProcessId,
+        Stack, StackId, Text, Thread, Tid,
+    };
+
+    /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
+    /// caller that the walk skips, "a?" unknown, "a^" outermost, "-" without a name.
+    fn resolved(code: &str, frames: &mut FrameTable) -> Resolved {
+        let (code, caller) = match code.chars().last() {
+            Some('!') => (&code[..code.len() - 1], Caller::Skipped),
+            Some('?') => (&code[..code.len() - 1], Caller::Unknown),
+            Some('^') => (&code[..code.len() - 1], Caller::Outermost),
+            _ => (code, Caller::Next),
+        };
+        let no_name = (code == "-").then_some(NoName::NoFile);
+        let ids = code
+            .split('+')
+            .enumerate()
+            .map(|(i, name)| {
+                let mut frame = Frame::new(name, "m", FrameKind::User);
+                frame.inlined = i > 0;
+                frames.intern(frame)
+            })
+            .collect();
+        Resolved { frames: ids, group: 0, no_name, caller }
+    }
+
+    /// The chain of one stack: user and kernel addresses root first, in words.
+    fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chain) {
+        let mut tables = Tables::default();
+        let process = Process {
+            pid: Pid(7),
+            start_ns: 0,
+            image: 0,
+            image_ns: 0,
+            parent: ProcessId::NONE,
+            ns_pid: 0,
+            cgroup: CgroupId::NONE,
+            exe: ModuleId::NONE,
+            argv0: Text::default(),
+        };
+        tables.processes.push(process);
+        let comm = "server".into();
+        tables.threads.push(Thread { tid: Tid(7), process: ProcessId(1), comm, start_ns: 0 });
+        tables.modules.push(Module::new(ModuleKind::File, "/m"));
+        let mut codes = Vec::new();
+        let mut push = |path: &str| {
+            path.split_whitespace().fold(NodeId::NONE, |parent, code| {
+                codes.push(code.to_owned());
+                let address = codes.len() as u64;
+                tables.nodes.push(Node { parent, module: ModuleId(1), address })
+            })
+        };
+        let (user, kernel) = (push(user), push(kernel));
+        tables.stacks.push(Stack { user, kernel, end });
+        let cell = Cell { process: ProcessId(1), stack: StackId(1), weight: 1, samples: 1 };
+        let cells = Cells { rows: vec![cell], ..Cells::default() };
+        let addresses = gather(&[Used { tables: &tables, cells: &cells }]);
+        let mut frames = FrameTable::default();
+        // Addresses are numbered in the order of their values, and that is the order of the codes.
+        let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
+        let resolution = Resolution { rows, files: vec![ModuleFiles { located: None }] };
+        let processes = ProcessNames::new(&tables);
+        let chains = Chains {
+            recording: 0,
+            tables: &tables,
+            processes: &processes,
+            addresses: &addresses,
+            resolution: &resolution,
+            shape,
+        };
+        let chain = chains.chain(&cell, &mut frames);
+        let names: Vec<&str> = chain.frames.iter().map(|f| &*frames.get(*f).name).collect();
+        (names.join(" "), chain)
+    }
+
+    fn names(user: &str, kernel: &str, end: StackEnd) -> String {
+        chain(user, kernel, end, Shape::default()).0
+    }
+
+    #[test]
+    fn a_stack_is_the_process_then_user_then_kernel_frames_root_first() {
+        let (names, chain) =
+            chain("start^ main serve+parse", "sys read", StackEnd::Complete, Shape::default());
+        assert_eq!(names, "server start main serve parse sys read");
+        assert_eq!(chain.wholeness, Wholeness::Complete);
+        assert!(chain.leaf_named);
+        assert_eq!(self::names("", "kthread work", StackEnd::NoUser), "server kthread work");
+    }
+
+    #[test]
+    fn a_marker_stands_between_a_function_and_a_frame_that_need_not_be_its_caller() {
+        let complete = StackEnd::Complete;
+        assert_eq!(
+            names("start^ main serve epoll_wait+inner!", "sys", complete),
+            "server start main serve [caller may be missing] epoll_wait inner sys"
+        );
+        assert_eq!(
+            names("start^ main f! g", "", complete),
+            "server start main [caller may be missing] f g"
+        );
+        let skipped = chain("start^ f!", "", complete, Shape::default()).1;
+        assert_eq!(skipped.wholeness, Wholeness::CallerSkipped);
+    }
+
+    #[test]
+    fn the_first_function_of_a_thread_has_no_caller_to_miss() {
+        assert_eq!(names("start^", "", StackEnd::Complete), "server start");
+        assert_eq!(names("f!", "", StackEnd::Complete), "server [caller may be missing] f");
+    }
+
+    #[test]
+    fn a_cut_stack_hangs_under_the_reason_and_says_it_once() {
+        for (end, marker) in [
+            (StackEnd::DepthLimit, "[truncated: depth limit]"),
+            (StackEnd::NotCode, "[truncated: no frame pointers]"),
+            (StackEnd::Fault, "[truncated: page not present]"),
+            (StackEnd::MapsUnknown, "[truncated: mappings unknown]"),
+            (StackEnd::LostBlock, LOST),
+        ] {
+            assert_eq!(names("f! g", "", end), format!("server {marker} f g"));
+            let cut = chain("f g?", "", end, Shape::default()).1;
+            assert_eq!(cut.wholeness, Wholeness::Cut(end));
+        }
+    }
+
+    #[test]
+    fn code_without_unwind_tables_is_counted_but_not_marked() {
+        let (names, chain) = chain("main -?", "", StackEnd::Complete, Shape::default());
+        assert_eq!(names, "server main -");
+        assert_eq!(chain.wholeness, Wholeness::Unchecked);
+        assert!(!chain.leaf_named);
+        assert_eq!(chain.nameless_groups, [0]);
+    }
+
+    #[test]
+    fn what_is_not_shown_leaves_its_weight_to_its_caller() {
+        let shape = Shape { kernel: false, inlines: false };
+        let (names, chain) = chain("main serve+parse", "sys", StackEnd::Complete, shape);
+        assert_eq!(names, "server main serve");
+        assert!(chain.leaf_named);
+    }
+}

@@ -1,0 +1,306 @@
+//! A comparison in plain words: what changed most, and where to look. For somebody who has never seen
+//! the code.
+
+use profile::{DiffNode, FrameId, FrameKind, Grade};
+
+use crate::diff::{Change, Diff, Scale};
+use crate::stacks::CALLER_SKIPPED;
+use crate::wording::{number, signed};
+
+/// What follows every "grew" and "shrank" until a test against noise says more.
+pub const NOT_TESTED: &str = "not tested against noise";
+
+/// A call path explains a change if this part of it lies there.
+const EXPLAINS: f64 = 0.8;
+
+/// The finding, line by line; names are not escaped for any output.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Story {
+    /// What happened to everything together.
+    pub total: String,
+    /// The smallest part of the program that explains the largest change, where there is one.
+    pub culprit: Option<String>,
+    /// Where that is called, and what is known of it.
+    pub details: Vec<String>,
+}
+
+/// Tells what changed.
+#[must_use]
+pub fn tell(diff: &Diff) -> Story {
+    let total = sentence("CPU use", diff.whole, diff.scale);
+    let Some(culprit) = Culprit::find(diff) else {
+        let nothing = "No call path changed by more than counting error explains.".to_owned();
+        return Story { total, culprit: None, details: vec![nothing] };
+    };
+    let node = culprit.node(diff);
+    let frame = diff.tree.frames.get(node.frame);
+    let module =
+        if frame.module.is_empty() { String::new() } else { format!(" ({})", frame.module) };
+    let subject = match frame.kind {
+        FrameKind::Process => format!("The process {}", frame.name),
+        _ => format!("{}{module}", frame.name),
+    };
+    let change = Change { before: node.before_total, after: node.after_total, grade: node.grade };
+    let mut headline = sentence(&subject, change, diff.scale);
+    headline.push_str(&culprit.part_of_whole(diff));
+    Story { total, culprit: Some(headline), details: culprit.details(diff) }
+}
+
+fn verb(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Grew => "grew",
+        Grade::Shrank => "shrank",
+        Grade::Noise => "stayed within counting error",
+    }
+}
+
+fn sentence(subject: &str, change: Change, scale: Scale) -> String {
+    let unit = scale.unit();
+    let (before, after) = (number(change.before), number(change.after));
+    if change.grade == Grade::Noise {
+        return format!("{subject} stayed within counting error: {before} and {after} {unit}.");
+    }
+    let verb = verb(change.grade);
+    let delta = signed(change.delta());
+    format!("{subject} {verb} from {before} to {after} {unit} ({delta}), {NOT_TESTED}.")
+}
+
+/// The smallest subtree that explains the largest change.
+struct Culprit {
+    /// Nodes from the process down to it.
+    path: Vec<u32>,
+    /// +1 grew, -1 shrank.
+    direction: f64,
+    children: Vec<Vec<u32>>,
+}
+
+impl Culprit {
+    fn find(diff: &Diff) -> Option<Self> {
+        let nodes = &diff.tree.nodes;
+        let children = diff.tree.children();
+        let delta = |i: u32| nodes[i as usize].after_total - nodes[i as usize].before_total;
+        let changed = |i: &&u32| nodes[**i as usize].grade != Grade::Noise;
+        let first = *children[0]
+            .iter()
+            .filter(changed)
+            .max_by(|a, b| delta(**a).abs().total_cmp(&delta(**b).abs()))?;
+        let whole = delta(first);
+        let direction = whole.signum();
+        let mut path = vec![first];
+        let mut at = first;
+        while let Some(next) = children[at as usize]
+            .iter()
+            .filter(changed)
+            .max_by(|a, b| (direction * delta(**a)).total_cmp(&(direction * delta(**b))))
+        {
+            if direction * delta(*next) < EXPLAINS * direction * whole {
+                break;
+            }
+            path.push(*next);
+            at = *next;
+        }
+        // The kernel works for whoever called it, and a marker is no code: name what is above them.
+        let names_code = |i: &u32| {
+            let kind = diff.tree.frames.get(nodes[*i as usize].frame).kind;
+            !matches!(kind, FrameKind::Kernel | FrameKind::Marker)
+        };
+        let last = path.iter().rposition(names_code).unwrap_or(0);
+        path.truncate(last + 1);
+        Some(Self { path, direction, children })
+    }
+
+    fn index(&self) -> u32 {
+        *self.path.last().unwrap_or(&0)
+    }
+
+    fn node<'d>(&self, diff: &'d Diff) -> &'d DiffNode {
+        &diff.tree.nodes[self.index() as usize]
+    }
+
+    /// " That is 99 % of the change." where everything moved the same way.
+    fn part_of_whole(&self, diff: &Diff) -> String {
+        let node = self.node(diff);
+        let part = (node.after_total - node.before_total) / diff.whole.delta();
+        if diff.whole.grade == Grade::Noise || !(0.0..=1.005).contains(&part) {
+            return String::new();
+        }
+        format!(" That is {:.0} % of the change.", 100.0 * part)
+    }
+
+    fn details(&self, diff: &Diff) -> Vec<String> {
+        let mut details = Vec::new();
+        let names: Vec<&str> = self
+            .path
+            .iter()
+            .map(|i| &*diff.tree.frames.get(diff.tree.nodes[*i as usize].frame).name)
+            .collect();
+        if names.len() > 1 {
+            details.push(format!("Path: {}", names.join(" → ")));
+        }
+        details.extend(self.below(diff));
+        if names.contains(&CALLER_SKIPPED) {
+            details.push(format!(
+                "{CALLER_SKIPPED}: the function below it keeps no frame pointer, so the function \
+                 that called it is not on the recorded path; the one above it is further out."
+            ));
+        }
+        details
+    }
+
+    /// What of the change lies in the function itself, in the kernel, and in what it calls.
+    fn below(&self, diff: &Diff) -> Option<String> {
+        let node = self.node(diff);
+        let mut parts: Vec<(f64, String)> = Vec::new();
+        let own = self.direction * (node.after_self - node.before_self);
+        parts.push((own, "in itself".into()));
+        let mut kernel = 0.0;
+        for child in &self.children[self.index() as usize] {
+            let below = &diff.tree.nodes[*child as usize];
+            let frame = diff.tree.frames.get(below.frame);
+            let delta = self.direction * (below.after_total - below.before_total);
+            if frame.kind == FrameKind::Kernel {
+                kernel += delta;
+            } else if below.grade != Grade::Noise {
+                parts.push((delta, format!("in {}", frame.name)));
+            }
+        }
+        let call =
+            self.system_call(diff).map_or(String::new(), |name| format!(", system call {name}"));
+        parts.push((kernel, format!("in the kernel{call}")));
+        let whole: f64 = self.direction * (node.after_total - node.before_total);
+        parts.retain(|(delta, _)| *delta >= 0.02 * whole);
+        parts.sort_by(|a, b| b.0.total_cmp(&a.0));
+        parts.truncate(4);
+        if parts.is_empty() {
+            return None;
+        }
+        let parts: Vec<String> = parts
+            .iter()
+            .map(|(delta, place)| format!("{} {place}", signed(self.direction * delta)))
+            .collect();
+        Some(format!("Of it: {}.", parts.join("; ")))
+    }
+
+    /// The system call under which most of the change in the kernel lies. Linux names its entry
+    /// points after the architecture (`__x64_sys_epoll_wait`, since 4.17).
+    fn system_call(&self, diff: &Diff) -> Option<String> {
+        let nodes = &diff.tree.nodes;
+        let delta = |i: u32| {
+            self.direction * (nodes[i as usize].after_total - nodes[i as usize].before_total)
+        };
+        let name = |frame: FrameId| &*diff.tree.frames.get(frame).name;
+        let mut at = self.index();
+        let mut best = None;
+        while let Some(next) =
+            self.children[at as usize].iter().max_by(|a, b| delta(**a).total_cmp(&delta(**b)))
+        {
+            if delta(*next) <= 0.0 {
+                break;
+            }
+            let frame = nodes[*next as usize].frame;
+            let call = ["__x64_sys_", "__arm64_sys_", "__ia32_sys_"]
+                .iter()
+                .find_map(|prefix| name(frame).strip_prefix(prefix));
+            if let Some(call) = call {
+                best = Some(call.to_owned());
+                break;
+            }
+            at = *next;
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::{Side, compare};
+    use profile::{CallTree, Frame};
+
+    fn frame(name: &str) -> Frame {
+        match name.split_once(':') {
+            Some(("k", name)) => Frame::new(name, "[kernel]", FrameKind::Kernel),
+            Some(("p", name)) => Frame::new(name, "", FrameKind::Process),
+            Some(("l", name)) => Frame::new(name, "libc.so.6", FrameKind::Library),
+            _ if name.starts_with('[') => Frame::new(name, "", FrameKind::Marker),
+            _ => Frame::new(name, "server", FrameKind::User),
+        }
+    }
+
+    fn told(before: &[(&str, u64)], after: &[(&str, u64)]) -> Story {
+        let tree = |stacks: &[(&str, u64)]| {
+            let mut tree = CallTree::new();
+            for (stack, samples) in stacks {
+                let ids: Vec<FrameId> =
+                    stack.split(';').map(|name| tree.frames.intern(frame(name))).collect();
+                tree.add(&ids, samples * 10_000_000);
+            }
+            tree
+        };
+        let (before, after) = (tree(before), tree(after));
+        fn side(tree: &CallTree) -> Side<'_> {
+            Side { tree, observed_ns: 10_000_000_000, period_ns: 10_000_000 }
+        }
+        tell(&compare(&side(&before), &side(&after), Scale::Cores))
+    }
+
+    const LOOP: &str = "p:server;main;serve;[caller may be missing];l:epoll_wait";
+
+    #[test]
+    fn a_busy_loop_is_named_by_the_call_that_spins_and_its_path() {
+        let (wait, kernel) =
+            (LOOP.to_owned(), format!("{LOOP};k:do_syscall_64;k:__x64_sys_epoll_wait"));
+        let story = told(
+            &[(&kernel, 10), ("p:server;main;work", 40)],
+            &[(&wait, 300), (&kernel, 680), ("p:server;main;work", 42)],
+        );
+        assert_eq!(
+            story.total,
+            "CPU use grew from 0.050 to 1.02 cores (+0.97), not tested against noise."
+        );
+        assert_eq!(
+            story.culprit.unwrap(),
+            "epoll_wait (libc.so.6) grew from 0.010 to 0.98 cores (+0.97), not tested against \
+             noise. That is 100 % of the change."
+        );
+        assert_eq!(
+            story.details[0],
+            "Path: server → main → serve → [caller may be missing] → epoll_wait"
+        );
+        assert_eq!(
+            story.details[1],
+            "Of it: +0.67 in the kernel, system call epoll_wait; +0.30 in itself."
+        );
+        assert!(story.details[2].starts_with("[caller may be missing]: the function below it"));
+    }
+
+    #[test]
+    fn the_same_recording_twice_is_no_story() {
+        let stacks = [("p:server;main;work", 400)];
+        let story = told(&stacks, &stacks);
+        assert_eq!(story.total, "CPU use stayed within counting error: 0.40 and 0.40 cores.");
+        assert_eq!(story.culprit, None);
+        assert_eq!(story.details, ["No call path changed by more than counting error explains."]);
+    }
+
+    #[test]
+    fn where_no_single_callee_explains_it_the_function_above_is_named_with_its_parts() {
+        let story = told(
+            &[("p:server;main;a", 100), ("p:server;main;b", 100)],
+            &[("p:server;main;a", 300), ("p:server;main;b", 320)],
+        );
+        assert!(story.culprit.unwrap().starts_with("main (server) grew from 0.20 to 0.62 cores"));
+        assert_eq!(story.details[1], "Of it: +0.22 in b; +0.20 in a.");
+    }
+
+    #[test]
+    fn what_shrank_is_told_alike() {
+        let story = told(&[("p:server;main;a", 900)], &[("p:server;main;a", 100)]);
+        assert_eq!(
+            story.culprit.unwrap(),
+            "a (server) shrank from 0.90 to 0.10 cores (−0.80), not tested against noise. That is \
+             100 % of the change."
+        );
+        assert_eq!(story.details[1], "Of it: −0.80 in itself.");
+    }
+}

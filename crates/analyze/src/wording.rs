@@ -1,0 +1,167 @@
+//! Numbers as people read them. One place, so that every output words them alike.
+
+use jiff::Timestamp;
+
+/// Nanoseconds as seconds, with as many digits as mean something.
+#[must_use]
+pub fn seconds(ns: u64) -> String {
+    number(ns as f64 / 1e9)
+}
+
+/// A number with three significant digits where it is small, and no fraction where it is large.
+#[must_use]
+pub fn number(value: f64) -> String {
+    if value < 0.0 {
+        return format!("−{}", number(-value));
+    }
+    match value {
+        0.0 => "0".into(),
+        v if v < 0.095 => format!("{value:.3}"),
+        v if v < 9.95 => format!("{value:.2}"),
+        v if v < 99.95 => format!("{value:.1}"),
+        _ => count(value.round() as u64),
+    }
+}
+
+/// A number with its sign (a real minus): what a difference is printed as.
+#[must_use]
+pub fn signed(value: f64) -> String {
+    if value > 0.0 { format!("+{}", number(value)) } else { number(value) }
+}
+
+/// "12.3 %". Never "100.0 %" or "0.0 %" of what is not all or nothing.
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 || part == 0 {
+        return "0 %".into();
+    }
+    if part == whole {
+        return "100 %".into();
+    }
+    let value = 100.0 * part as f64 / whole as f64;
+    match value {
+        v if v < 0.05 => "< 0.1 %".into(),
+        v if v > 99.9 && v < 100.0 => "> 99.9 %".into(),
+        v => format!("{v:.1} %"),
+    }
+}
+
+/// A whole number with thousands separated.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// "1 sample", "2 samples".
+#[must_use]
+pub fn counted(n: u64, one: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {one}{plural}", count(n))
+}
+
+/// Bytes in binary units.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if n < 1024 {
+        return format!("{n} bytes");
+    }
+    let mut value = n as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Unix time as "2026-11-21 02:21:28".
+#[must_use]
+pub fn utc(realtime_ns: u64) -> String {
+    Timestamp::from_nanosecond(i128::from(realtime_ns)).map_or_else(
+        |_| "an impossible time".into(),
+        |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+    )
+}
+
+/// "2026-11-21 02:21:28 to 02:21:58 UTC"; the second date only where it is another day.
+#[must_use]
+pub fn utc_span(from_realtime_ns: u64, to_realtime_ns: u64) -> String {
+    let (from, to) = (utc(from_realtime_ns), utc(to_realtime_ns));
+    let same_day = from.get(..10).is_some() && from.get(..10) == to.get(..10);
+    let to = if same_day { &to[11..] } else { &to };
+    format!("{from} to {to} UTC")
+}
+
+/// A rate of an event that fires every `period_ns`.
+#[must_use]
+pub fn hertz(period_ns: u64) -> String {
+    if period_ns == 0 {
+        return "an unknown rate".into();
+    }
+    format!("{} Hz", number(1e9 / period_ns as f64).trim_end_matches(".0").trim_end_matches(".00"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_the_digits_that_mean_something() {
+        let cases =
+            [(0.0, "0"), (0.0123, "0.012"), (0.98, "0.98"), (12.34, "12.3"), (1234.5, "1,235")];
+        for (value, text) in cases {
+            assert_eq!(number(value), text);
+        }
+        assert_eq!(signed(0.97), "+0.97");
+        assert_eq!(signed(-0.97), "−0.97");
+        assert_eq!(number(-1234.5), "−1,235");
+    }
+
+    #[test]
+    fn a_part_is_never_called_the_whole_or_nothing() {
+        assert_eq!(percent(1, 3), "33.3 %");
+        assert_eq!(percent(999_999, 1_000_000), "> 99.9 %");
+        assert_eq!(percent(1, 1_000_000), "< 0.1 %");
+        assert_eq!(percent(5, 5), "100 %");
+        assert_eq!(percent(0, 0), "0 %");
+    }
+
+    #[test]
+    fn counts_separate_thousands_and_agree_in_number() {
+        assert_eq!(count(1_234_567), "1,234,567");
+        assert_eq!(count(999), "999");
+        assert_eq!(counted(1, "sample"), "1 sample");
+        assert_eq!(counted(2_000, "sample"), "2,000 samples");
+    }
+
+    #[test]
+    fn times_are_utc_and_name_the_second_day_only_when_it_is_another() {
+        let base = 1_795_228_888_000_000_000;
+        assert_eq!(utc_span(base, base + 30_000_000_000), "2026-11-21 02:41:28 to 02:41:58 UTC");
+        assert_eq!(
+            utc_span(base, base + 86_400_000_000_000),
+            "2026-11-21 02:41:28 to 2026-11-22 02:41:28 UTC"
+        );
+        assert_eq!(utc(u64::MAX), "2554-07-21 23:34:33");
+    }
+
+    #[test]
+    fn rates_and_sizes_are_readable() {
+        assert_eq!(hertz(1_000_000_000 / 99), "99 Hz");
+        assert_eq!(hertz(1_000_000), "1,000 Hz");
+        assert_eq!(hertz(1_000_000_000), "1 Hz");
+        assert_eq!(hertz(0), "an unknown rate");
+        assert_eq!(bytes(512), "512 bytes");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(bytes(5 << 20), "5.0 MiB");
+    }
+}
