@@ -171,7 +171,9 @@ fn find_note<'d>(mut notes: &'d [u8], owner: &[u8], kind: u32) -> Option<&'d [u8
         let desc_at = 12 + name_bytes.checked_next_multiple_of(4)?;
         let name = notes.get(12..12 + name_bytes)?;
         let desc = notes.get(desc_at..desc_at.checked_add(desc_bytes)?)?;
-        if this_kind == kind && name.strip_suffix(b"\0").unwrap_or(name) == owner {
+        // Go counts the padding into its name ("Go\0\0", four bytes).
+        let named = name.strip_prefix(owner).is_some_and(|rest| rest.iter().all(|b| *b == 0));
+        if this_kind == kind && named {
             return Some(desc);
         }
         let next = desc_at.checked_add(desc_bytes.checked_next_multiple_of(4)?)?;
@@ -186,7 +188,9 @@ mod tests {
     #[test]
     fn notes_are_found_behind_others_and_cut_ones_end_the_search() {
         let mut notes = Vec::new();
-        for (name, kind, desc) in [(&b"CORE\0"[..], 1u32, &b"abc"[..]), (b"GNU\0", 3, b"id")] {
+        for (name, kind, desc) in
+            [(&b"CORE\0"[..], 1u32, &b"abc"[..]), (b"GNU\0", 3, b"id"), (b"Go\0\0", 4, b"go")]
+        {
             notes.extend((name.len() as u32).to_le_bytes());
             notes.extend((desc.len() as u32).to_le_bytes());
             notes.extend(kind.to_le_bytes());
@@ -197,8 +201,9 @@ mod tests {
         }
         assert_eq!(find_note(&notes, b"GNU", 3), Some(&b"id"[..]));
         assert_eq!(find_note(&notes, b"CORE", 1), Some(&b"abc"[..]));
+        assert_eq!(find_note(&notes, b"Go", 4), Some(&b"go"[..]));
         assert_eq!(find_note(&notes, b"GNU", 4), None);
-        assert_eq!(find_note(&notes[..notes.len() - 4], b"GNU", 3), None);
+        assert_eq!(find_note(&notes[..notes.len() - 4], b"Go", 4), None);
         assert_eq!(find_note(&[0xff; 40], b"GNU", 3), None);
     }
 

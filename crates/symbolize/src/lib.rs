@@ -25,6 +25,7 @@ mod frame;
 mod frame_pointer;
 mod go;
 mod identity;
+mod plt;
 mod ranges;
 mod sections;
 mod symbol_table;

@@ -164,7 +164,10 @@ impl<'d> SymbolTable<'d> {
                 hidden_version: versions.get(2 * index + 1).is_some_and(|high| high & 0x80 != 0),
             };
             let text = raw_name(&self.strings, &symbol);
-            if text.is_empty() || row.st_type() == elf::STT_NOTYPE && text.starts_with(b"$") {
+            let label = row.st_type() == elf::STT_NOTYPE;
+            // Link-time optimization marks where each file began, assemblers where loops do.
+            let marker = label && size == 0 && symbol.binding == elf::STB_LOCAL;
+            if text.is_empty() || marker || label && text.starts_with(b"$") {
                 continue;
             }
             let hidden_version = symbol.hidden_version

@@ -8,6 +8,7 @@ use crate::dwarf::{DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
 use crate::go::{GoCode, GoFunction};
+use crate::plt::PltStubs;
 use crate::symbol_table::{Named, SymbolTable};
 use crate::{Error, FramePointer, SourceFrame};
 
@@ -32,6 +33,7 @@ pub struct Symbols<'d> {
     supplement: Option<Elf<'d>>,
     debug_info: OnceLock<Option<DebugInfo<'d>>>,
     go: OnceLock<GoCode<'d>>,
+    plt: OnceLock<PltStubs<'d>>,
     unwind: OnceLock<UnwindRules<'d>>,
 }
 
@@ -56,6 +58,7 @@ impl<'d> Symbols<'d> {
             supplement,
             debug_info: OnceLock::new(),
             go: OnceLock::new(),
+            plt: OnceLock::new(),
             unwind: OnceLock::new(),
         })
     }
@@ -108,7 +111,7 @@ impl<'d> Symbols<'d> {
         let obfuscated = matches!(go, Some(GoFunction::Obfuscated));
         let chosen = match go {
             Some(GoFunction::Named(name)) => Some((Arc::clone(&name), name, NameSource::Pclntab)),
-            _ => choose(self.table.find(address.0), stated),
+            _ => choose(self.table.find(address.0), stated).or_else(|| self.stub(address)),
         };
         let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
@@ -123,6 +126,14 @@ impl<'d> Symbols<'d> {
         };
         frames.push(SourceFrame { name, raw_name, file, line, inlined: false, source });
         Ok(frames)
+    }
+
+    fn stub(&self, address: Svma) -> Option<Chosen> {
+        let stubs = self
+            .plt
+            .get_or_init(|| self.image.as_ref().map_or_else(PltStubs::default, PltStubs::read));
+        let (raw, shown) = stubs.find(address.0)?;
+        Some((raw, shown, NameSource::Dynsym))
     }
 
     fn go(&self) -> &GoCode<'d> {

@@ -1,8 +1,8 @@
 //! The functions of one unit and what was inlined into them, from one pass over its entries.
 
-use gimli::{AttributeValue, Dwarf, EntriesRaw, RangeListsOffset};
+use gimli::{AttributeValue, Dwarf, EntriesRaw};
 
-use super::unit::{Unit, range_budget};
+use super::unit::{Extent, Unit, range_budget};
 use super::{Damaged, Slice};
 use crate::ranges::{Range, RangeMap};
 
@@ -111,9 +111,7 @@ struct Open {
 /// The attributes of a function or an inlined call that matter here.
 #[derive(Default)]
 struct Entry {
-    low_pc: Option<u64>,
-    high_pc: Option<u64>,
-    ranges: Option<RangeListsOffset>,
+    extent: Extent,
     origin: Option<Origin>,
     has_linkage_name: bool,
     call_file: u64,
@@ -157,37 +155,27 @@ impl<'a> Pass<'_, 'a> {
         Ok(())
     }
 
+    /// The row is there before its ranges: a damaged list may state some and then end the pass.
     fn add_function(&mut self, entry: &Entry, origin: Origin) -> Result<Option<u32>, Damaged> {
         let owner = self.origins.len() as u32;
+        self.origins.push(origin);
         let before = self.ranges.len();
         let Self { unit, dwarf, budget, ranges, .. } = self;
-        unit.for_each_range(
-            dwarf,
-            entry.low_pc,
-            entry.high_pc,
-            entry.ranges,
-            budget,
-            |begin, end| ranges.push(Range { begin, end, owner }),
-        )?;
+        let each = |begin, end| ranges.push(Range { begin, end, owner });
+        unit.for_each_range(dwarf, &entry.extent, budget, each)?;
         if self.ranges.len() == before {
-            return Ok(None); // a declaration, or only ever inlined
+            self.origins.pop(); // a declaration, or only ever inlined
+            return Ok(None);
         }
-        self.origins.push(origin);
         Ok(Some(owner))
     }
 
     fn add_inlined(&mut self, entry: &Entry, inlined: Inlined) -> Result<u32, Damaged> {
         let owner = self.inlined.len() as u32;
-        let Self { unit, dwarf, budget, inlined_ranges, .. } = self;
-        unit.for_each_range(
-            dwarf,
-            entry.low_pc,
-            entry.high_pc,
-            entry.ranges,
-            budget,
-            |begin, end| inlined_ranges.push(Range { begin, end, owner }),
-        )?;
         self.inlined.push(inlined);
+        let Self { unit, dwarf, budget, inlined_ranges, .. } = self;
+        let each = |begin, end| inlined_ranges.push(Range { begin, end, owner });
+        unit.for_each_range(dwarf, &entry.extent, budget, each)?;
         Ok(owner)
     }
 
@@ -203,10 +191,12 @@ impl<'a> Pass<'_, 'a> {
             let attribute = entries.read_attribute(*spec)?;
             let value = attribute.value();
             match attribute.name() {
-                gimli::DW_AT_low_pc => entry.low_pc = self.dwarf.attr_address(unit, value)?,
+                gimli::DW_AT_low_pc => {
+                    entry.extent.low_pc = self.dwarf.attr_address(unit, value)?
+                }
                 gimli::DW_AT_high_pc => high_pc = Some(value),
                 gimli::DW_AT_ranges => {
-                    entry.ranges = self.dwarf.attr_ranges_offset(unit, value)?;
+                    entry.extent.ranges = self.dwarf.attr_ranges_offset(unit, value)?;
                 }
                 gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
                     entry.has_linkage_name = true;
@@ -226,8 +216,9 @@ impl<'a> Pass<'_, 'a> {
                 _ => {}
             }
         }
-        entry.high_pc = match high_pc {
-            Some(AttributeValue::Udata(bytes)) => entry.low_pc.and_then(|l| l.checked_add(bytes)),
+        let low_pc = entry.extent.low_pc;
+        entry.extent.high_pc = match high_pc {
+            Some(AttributeValue::Udata(bytes)) => low_pc.and_then(|low| low.checked_add(bytes)),
             Some(value) => self.dwarf.attr_address(unit, value)?,
             None => None,
         };

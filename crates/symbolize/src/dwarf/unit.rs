@@ -17,12 +17,18 @@ const MAX_ABBREV_BYTES: usize = 1 << 20;
 /// How far into its table a root entry's abbreviation may stand (compilers write it first).
 const MAX_ABBREV_BYTES_BEFORE_ROOT: usize = 4 << 10;
 
-/// A unit that entries can be read of.
-pub(super) struct Unit<'a> {
-    pub gimli: gimli::Unit<Slice<'a>>,
+/// Where an entry's code is, as its attributes state it.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Extent {
     pub low_pc: Option<u64>,
     pub high_pc: Option<u64>,
     pub ranges: Option<RangeListsOffset>,
+}
+
+/// A unit that entries can be read of.
+pub(super) struct Unit<'a> {
+    pub gimli: gimli::Unit<Slice<'a>>,
+    pub extent: Extent,
     pub line_program: Option<DebugLineOffset>,
     pub comp_dir: Option<AttributeValue<Slice<'a>>>,
 }
@@ -119,22 +125,21 @@ impl<'a> Unit<'a> {
         };
         let comp_dir = value(gimli::DW_AT_comp_dir);
         unit.low_pc = low_pc.unwrap_or(0);
-        Ok(Self { gimli: unit, low_pc, high_pc, ranges, line_program, comp_dir })
+        let extent = Extent { low_pc, high_pc, ranges };
+        Ok(Self { gimli: unit, extent, line_program, comp_dir })
     }
 
-    /// The address ranges of an entry, from its attributes. `budget` bounds how many entries of
+    /// The address ranges of an entry of this unit. `budget` bounds how many entries of
     /// range lists are read: each list of a real file is referred to about once, those of a
     /// hostile one may be shared by every entry.
     pub fn for_each_range(
         &self,
         dwarf: &Dwarf<Slice<'a>>,
-        low_pc: Option<u64>,
-        high_pc: Option<u64>,
-        ranges: Option<RangeListsOffset>,
+        extent: &Extent,
         budget: &mut usize,
         mut each: impl FnMut(u64, u64),
     ) -> Result<(), Damaged> {
-        if let Some(offset) = ranges {
+        if let Some(offset) = extent.ranges {
             let mut raw = dwarf.raw_ranges(&self.gimli, offset)?;
             while raw.next()?.is_some() {
                 *budget = budget.checked_sub(1).ok_or(Damaged)?;
@@ -145,7 +150,7 @@ impl<'a> Unit<'a> {
                     each(range.begin, range.end);
                 }
             }
-        } else if let (Some(begin), Some(end)) = (low_pc, high_pc)
+        } else if let (Some(begin), Some(end)) = (extent.low_pc, extent.high_pc)
             && begin < end
         {
             each(begin, end);

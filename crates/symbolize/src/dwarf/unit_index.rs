@@ -31,14 +31,8 @@ impl UnitIndex {
                 continue;
             }
             let Ok(unit) = Unit::open_root(dwarf, header) else { continue };
-            let added = unit.for_each_range(
-                dwarf,
-                unit.low_pc,
-                unit.high_pc,
-                unit.ranges,
-                &mut budget,
-                |begin, end| ranges.push(Range { begin, end, owner }),
-            );
+            let each = |begin, end| ranges.push(Range { begin, end, owner });
+            let added = unit.for_each_range(dwarf, &unit.extent, &mut budget, each);
             if added.is_err() && budget == 0 {
                 break;
             }
