@@ -60,6 +60,8 @@ mod definitions;
 mod error;
 mod facts;
 mod fields;
+#[cfg(test)]
+mod forged;
 mod frames;
 mod header;
 mod ids;

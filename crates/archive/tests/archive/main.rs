@@ -1,0 +1,8 @@
+//! Archives are written, cut, damaged and read again.
+
+mod damage;
+mod golden;
+mod recipe;
+mod round_trip;
+mod stored;
+mod tools;
