@@ -15,6 +15,8 @@ const NS_PER_SECOND: u64 = 1_000_000_000;
 #[must_use]
 pub fn of_profile(analysis: &Analysis, title: Option<&str>) -> Caption {
     let total = analysis.total;
+    let mut warnings = provenance::warnings(analysis);
+    warnings.extend(provenance::nameless(analysis));
     Caption {
         title: title.map_or_else(|| format!("CPU time: {}", names(analysis)), str::to_owned),
         subtitle: format!(
@@ -24,7 +26,7 @@ pub fn of_profile(analysis: &Analysis, title: Option<&str>) -> Caption {
             seconds(analysis.observed_ns),
             counted(total.samples, "sample")
         ),
-        warnings: provenance::warnings(analysis),
+        warnings,
         footer: footer(analysis, ""),
         unit: "CPU-seconds",
         weight_per_unit: NS_PER_SECOND,

@@ -74,7 +74,7 @@ fn changed(diff: &Diff, grade: Grade, pick: fn(&FunctionChange) -> Change) -> Ve
         .functions
         .iter()
         .filter(|f| pick(f).grade == grade)
-        .filter(|f| frames.get(f.frame).kind != FrameKind::Marker)
+        .filter(|f| !matches!(frames.get(f.frame).kind, FrameKind::Process | FrameKind::Marker))
         .map(|f| DiffRow {
             name: &frames.get(f.frame).name,
             module: &frames.get(f.frame).module,

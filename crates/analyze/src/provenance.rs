@@ -164,7 +164,12 @@ fn missing(recording: &Recorded) -> Option<String> {
         let samples = counted(lost.rows, "sample");
         parts.push(format!("{samples} ({} CPU-seconds) cannot be read", seconds(lost.weight)));
     }
-    parts.extend(damage.statements.iter().take(SAID).cloned());
+    let mut statements: Vec<&String> = damage.statements.iter().collect();
+    if damage.unknown_after_ns.is_some() {
+        // That it was cut off stands last there, and matters most here.
+        statements.rotate_right(1);
+    }
+    parts.extend(statements.into_iter().take(SAID).cloned());
     if damage.statements.len() > SAID {
         let more = damage.statements.len() - SAID;
         parts.push(format!("{more} more statements (see --info)"));
@@ -216,10 +221,6 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             )));
         }
     }
-    if analysis.named_weight * 100 < analysis.total.weight * 95 {
-        let share = percent(analysis.total.weight - analysis.named_weight, analysis.total.weight);
-        warnings.push(warn(format!("{share} of the CPU time is in code without a name.")));
-    }
     if analysis.total.samples < 100 {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));
@@ -246,6 +247,17 @@ fn of_base(mut warnings: Vec<Warning>) -> Vec<Warning> {
         };
     }
     warnings
+}
+
+/// What pictures say of missing names, which the summary tells in a line of its own.
+#[must_use]
+pub fn nameless(analysis: &Analysis) -> Option<Warning> {
+    let missing = analysis.total.weight - analysis.named_weight;
+    let share = percent(missing, analysis.total.weight);
+    (missing * 20 > analysis.total.weight).then(|| Warning {
+        incomplete: false,
+        text: format!("{share} of the CPU time is in code without a name."),
+    })
 }
 
 /// Modules whose files could not be verified.

@@ -236,7 +236,8 @@ fn table_options(to: &Destination) -> TableOptions {
     let default = TableOptions::default();
     let terminal = *to == Destination::Stdout && std::io::stdout().is_terminal();
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let width = terminal_size::terminal_size_of(std::io::stdout())
+        .map(|(terminal_size::Width(columns), _)| usize::from(columns));
     TableOptions {
         color: terminal && wanted,
         width: width.filter(|_| terminal).unwrap_or(default.width),

@@ -138,6 +138,7 @@ impl Culprit {
             details.push(format!("Path: {}", names.join(" → ")));
         }
         details.extend(self.below(diff));
+        details.extend(self.own_code(diff));
         if names.contains(&CALLER_SKIPPED) {
             details.push(format!(
                 "{CALLER_SKIPPED}: the function below it keeps no frame pointer, so the function \
@@ -145,6 +146,22 @@ impl Culprit {
             ));
         }
         details
+    }
+
+    /// Which of the program's own functions a change in a library leads back to.
+    fn own_code(&self, diff: &Diff) -> Option<String> {
+        let frame = |i: &u32| diff.tree.frames.get(diff.tree.nodes[*i as usize].frame);
+        if frame(self.path.last()?).kind != FrameKind::Library {
+            return None;
+        }
+        let own = self.path.iter().rposition(|i| frame(i).kind == FrameKind::User)?;
+        let skipped = self.path[own..].iter().any(|i| &*frame(i).name == CALLER_SKIPPED);
+        let or_below = if skipped { ", or a function it calls" } else { "" };
+        let own = frame(&self.path[own]);
+        Some(format!(
+            "The program's own code on this path: {} ({}){or_below}.",
+            own.name, own.module
+        ))
     }
 
     /// What of the change lies in the function itself, in the kernel, and in what it calls.
@@ -271,7 +288,11 @@ mod tests {
             story.details[1],
             "Of it: +0.67 in the kernel, system call epoll_wait; +0.30 in itself."
         );
-        assert!(story.details[2].starts_with("[caller may be missing]: the function below it"));
+        assert_eq!(
+            story.details[2],
+            "The program's own code on this path: serve (server), or a function it calls."
+        );
+        assert!(story.details[3].starts_with("[caller may be missing]: the function below it"));
     }
 
     #[test]

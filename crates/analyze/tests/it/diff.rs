@@ -1,0 +1,97 @@
+//! What `analyze run.arc --diff base.arc` says and writes.
+
+use crate::made::{Desk, Made, golden};
+
+const WAIT: &str = "_start main serve wait_events";
+const CALL: &str = "_start main serve wait_events|do_syscall_64 __x64_sys_epoll_wait";
+
+/// The story: the same server, with a timeout of 1 ms and with none.
+fn fixed() -> Vec<u8> {
+    let mut run = Made::new();
+    run.ran("server", CALL, 9).ran("server", WAIT, 4).ran("server", "_start main work", 60);
+    run.finish()
+}
+
+fn spinning() -> Vec<u8> {
+    let mut run = Made::new();
+    run.ran("server", CALL, 640).ran("server", WAIT, 290).ran("server", "_start main work", 62);
+    run.finish()
+}
+
+#[test]
+fn the_culprit_stands_in_the_first_lines() {
+    let desk = Desk::with(&[("spin.arc", spinning()), ("fixed.arc", fixed())]);
+    let ran = desk.analyze("spin.arc --diff fixed.arc");
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, "wrote spin.diff.svg\n"));
+    golden("spin-against-fixed.txt", &ran.stdout);
+    let picture = desk.read("spin.diff.svg");
+    assert!(picture.contains("fixed.arc → spin.arc") && picture.contains("wait_events"));
+
+    golden("fixed-against-spin.txt", &desk.analyze("fixed.arc --diff spin.arc -o -").stdout);
+}
+
+#[test]
+fn a_recording_against_itself_has_not_changed() {
+    let desk = Desk::with(&[("spin.arc", spinning())]);
+    let ran = desk.analyze("spin.arc --diff spin.arc -o -");
+    golden("spin-against-itself.txt", &ran.stdout);
+}
+
+#[test]
+fn other_durations_compare_in_cores_and_launched_commands_in_totals() {
+    let made = |seconds, samples, launched| {
+        let mut facts = crate::made::facts();
+        facts.launched = launched;
+        let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
+        run.seconds = seconds;
+        run.ran("server", "_start main work", samples);
+        run.finish()
+    };
+    let desk = Desk::with(&[
+        ("short.arc", made(10, 500, false)),
+        ("long.arc", made(40, 2_000, false)),
+        ("quick-job.arc", made(10, 500, true)),
+        ("slow-job.arc", made(40, 2_000, true)),
+    ]);
+    let first = |arguments: &str| {
+        desk.analyze(arguments).stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(
+        first("long.arc --diff short.arc -o -"),
+        "CPU use stayed within counting error: 0.50 and 0.50 cores."
+    );
+    assert_eq!(
+        first("slow-job.arc --diff quick-job.arc -o -"),
+        "CPU use grew from 5.00 to 20.0 CPU-seconds (+15.0), not tested against noise."
+    );
+    assert_eq!(
+        first("slow-job.arc --diff quick-job.arc -o - --scale cores"),
+        "CPU use stayed within counting error: 0.50 and 0.50 cores."
+    );
+    assert_eq!(
+        first("slow-job.arc --diff short.arc -o - --scale share"),
+        "CPU use stayed within counting error: 100 and 100 % of CPU."
+    );
+}
+
+#[test]
+fn what_one_side_lacks_is_new_or_gone() {
+    let made = |path: &str| {
+        let mut run = Made::new();
+        run.ran("server", path, 300);
+        run.finish()
+    };
+    let desk = Desk::with(&[("a.arc", made("_start main work")), ("b.arc", made(WAIT))]);
+    let ran = desk.analyze("b.arc --diff a.arc --top");
+    golden("new-and-gone.txt", &ran.stdout);
+}
+
+#[test]
+fn several_bases_are_one_base() {
+    let desk = Desk::with(&[("spin.arc", spinning()), ("fixed.arc", fixed())]);
+    let ran = desk.analyze("spin.arc --diff fixed.arc --diff spin.arc -o -");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    // One machine and one time: 10 s observed, the CPU time of both recordings.
+    assert!(lines[0].starts_with("CPU use stayed") || lines[0].starts_with("CPU use shrank"));
+    assert!(ran.stdout.contains("10.7 CPU-seconds in 10.0 s, 1,065 samples"), "{}", ran.stdout);
+}

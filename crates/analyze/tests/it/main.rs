@@ -1,0 +1,6 @@
+//! What the program says and writes, given recordings made by hand.
+
+mod damage;
+mod diff;
+mod made;
+mod summary;
