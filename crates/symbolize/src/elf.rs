@@ -37,7 +37,7 @@ pub(crate) struct Section<'d> {
 
 impl Section<'_> {
     pub fn is_executable(&self) -> bool {
-        self.flags & u64::from(elf::SHF_EXECINSTR.0) != 0
+        self.flags & elf::SHF_EXECINSTR.0 != 0
     }
 
     pub fn end(&self) -> u64 {

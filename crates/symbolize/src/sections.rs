@@ -31,7 +31,7 @@ pub(crate) fn content<'d>(
     budget: &mut InflateBudget,
 ) -> Option<Cow<'d, [u8]>> {
     if let Some(section) = elf.section(name.as_bytes()) {
-        return match section.flags & u64::from(elf::SHF_COMPRESSED.0) {
+        return match section.flags & elf::SHF_COMPRESSED.0 {
             0 => Some(Cow::Borrowed(section.bytes)),
             _ => inflate(section, elf.is_64, budget).map(Cow::Owned),
         };
@@ -98,7 +98,7 @@ mod tests {
         let section = Section {
             name: b".debug_info",
             kind: elf::SHT_PROGBITS,
-            flags: u64::from(elf::SHF_COMPRESSED.0),
+            flags: elf::SHF_COMPRESSED.0,
             address: 0,
             size_bytes: bytes.len() as u64,
             link: 0,

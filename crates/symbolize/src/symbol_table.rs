@@ -42,6 +42,9 @@ struct Symbol {
     hidden_version: bool,
 }
 
+/// Raw and shown.
+type Names = (Arc<str>, Arc<str>);
+
 /// The function symbols of a module.
 #[derive(Default, Debug)]
 pub(crate) struct SymbolTable<'d> {
@@ -49,7 +52,7 @@ pub(crate) struct SymbolTable<'d> {
     strings: Vec<(NameSource, &'d [u8])>,
     map: RangeMap,
     /// Names of the symbols found so far, raw and shown: demangling costs more than finding.
-    found: Mutex<FxHashMap<u32, (Arc<str>, Arc<str>)>>,
+    found: Mutex<FxHashMap<u32, Names>>,
 }
 
 /// A found symbol.

@@ -192,7 +192,7 @@ impl<'a> Pass<'_, 'a> {
             let value = attribute.value();
             match attribute.name() {
                 gimli::DW_AT_low_pc => {
-                    entry.extent.low_pc = self.dwarf.attr_address(unit, value)?
+                    entry.extent.low_pc = self.dwarf.attr_address(unit, value)?;
                 }
                 gimli::DW_AT_high_pc => high_pc = Some(value),
                 gimli::DW_AT_ranges => {

@@ -20,7 +20,7 @@ mod unit_index;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gimli::{DwarfSections, EndianSlice, LittleEndian, Reader as _, Section as _};
+use gimli::{DwarfSections, EndianSlice, LittleEndian};
 use rustc_hash::FxHashMap;
 
 use crate::elf::Elf;
@@ -87,10 +87,11 @@ struct DecodedUnit {
 impl<'d> DebugInfo<'d> {
     /// Reads where units are. `None` when the file has no debug information.
     pub fn open(elf: &Elf<'d>, supplement: Option<&Elf<'d>>) -> Option<Self> {
-        let main = load(elf);
-        if main.borrow(slice).debug_info.reader().is_empty() {
+        let section = elf.section(b".debug_info").or(elf.section(b".zdebug_info"))?;
+        if section.bytes.is_empty() {
             return None;
         }
+        let main = load(elf);
         let supplement = supplement.map(load);
         let index = UnitIndex::read(&main.borrow(slice));
         Some(Self {
@@ -105,6 +106,9 @@ impl<'d> DebugInfo<'d> {
 
     /// Functions and lines at an address; empty where the debug information has nothing.
     pub fn lookup(&self, address: u64) -> Result<Vec<Hit>, Damaged> {
+        if self.index.offsets().is_empty() {
+            return Err(Damaged); // not one unit in a section made for them
+        }
         let Some(unit_number) = self.index.find(address) else { return Ok(Vec::new()) };
         let dwarf = self.main.borrow_with_sup(self.supplement.as_ref(), slice);
         let unit = self.unit(&dwarf, unit_number);
@@ -164,6 +168,7 @@ impl<'d> DebugInfo<'d> {
     }
 }
 
+#[allow(clippy::ptr_arg)] // it is what gimli borrows from
 fn slice<'a>(bytes: &'a Cow<'_, [u8]>) -> Slice<'a> {
     EndianSlice::new(bytes, LittleEndian)
 }

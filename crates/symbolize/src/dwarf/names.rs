@@ -77,7 +77,7 @@ impl Names {
                 return Ok(Some(name_of(name)));
             }
             // The linkage name may stand further on, with the declaration.
-            plain = plain.or_else(|| text(gimli::DW_AT_name).map(|name| name_of(name)));
+            plain = plain.or_else(|| text(gimli::DW_AT_name).map(name_of));
             let next = entry
                 .attr_value(gimli::DW_AT_abstract_origin)
                 .or_else(|| entry.attr_value(gimli::DW_AT_specification))
