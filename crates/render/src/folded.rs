@@ -124,10 +124,8 @@ mod tests {
         let mut tree = CallTree::new();
         let main = tree.frames.intern(Frame::new("main", "x", FrameKind::User));
         let kernel = tree.frames.intern(Frame::new("do_idle", "[kernel]", FrameKind::Kernel));
-        let inlined = tree.frames.intern(Frame {
-            inlined: true,
-            ..Frame::new("a::b", "x", FrameKind::User)
-        });
+        let inlined =
+            tree.frames.intern(Frame { inlined: true, ..Frame::new("a::b", "x", FrameKind::User) });
         let jit = tree.frames.intern(Frame::new("LazyCompile:*f", "", FrameKind::Jit));
         let twin = tree.frames.intern(Frame::new("main", "y", FrameKind::User));
         tree.add(&[main, kernel], 3);

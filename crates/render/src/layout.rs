@@ -53,9 +53,8 @@ pub(crate) struct Layout {
     pub total: u64,
     /// Depth of the deepest bar.
     pub deepest: u32,
-    /// Frames without a bar of their own, and the weight of the merged bars that stand for them.
+    /// Frames without a bar of their own.
     pub hidden_frames: u64,
-    pub hidden_weight: u64,
 }
 
 /// Lays out `shape`; `order` sorts siblings.
@@ -72,7 +71,6 @@ pub(crate) fn lay_out(
         total: shape.weights[0],
         deepest: 0,
         hidden_frames: merged.iter().map(|m| m.frames).sum(),
-        hidden_weight: merged.iter().map(|m| m.weight).sum(),
         visible,
     };
     // Own stack instead of recursion: stacks 10,000 deep are drawn, too.
@@ -107,9 +105,8 @@ fn choose(shape: &Shape<'_>, room: Room) -> Vec<bool> {
     let total = u128::from(shape.weights[0]);
     let mut visible = vec![false; count];
     visible[0] = true;
-    let wide = |weight: u64| {
-        weight > 0 && u128::from(weight) * 2 * u128::from(room.width_px) >= total
-    };
+    let wide =
+        |weight: u64| weight > 0 && u128::from(weight) * 2 * u128::from(room.width_px) >= total;
     let mut depths = vec![0u32; count];
     let mut with_weight = vec![0u32; count]; // children that weigh something
     let mut candidates: Vec<u32> = Vec::new();
@@ -121,9 +118,7 @@ fn choose(shape: &Shape<'_>, room: Room) -> Vec<bool> {
             candidates.push(node as u32);
         }
     }
-    let key = |node: u32| {
-        (std::cmp::Reverse(shape.weights[node as usize]), depths[node as usize])
-    };
+    let key = |node: u32| (std::cmp::Reverse(shape.weights[node as usize]), depths[node as usize]);
     candidates.sort_unstable_by_key(|node| key(*node));
     let mut drawn_children = vec![0u32; count];
     let mut bars = 1 + usize::from(with_weight[0] > 0);
@@ -216,4 +211,127 @@ pub(crate) fn pixels(bar: &Bar, total: u64, width_px: u32) -> (u64, u64) {
     let left = edge(bar.start);
     let right = if total == 0 { u64::from(width_px) * 100 } else { edge(bar.start + bar.weight) };
     (left, right - left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Own weights to totals.
+    fn shape_of(parents: &[u32], own: &[u64]) -> Vec<u64> {
+        let mut weights = own.to_vec();
+        for node in (1..parents.len()).rev() {
+            weights[parents[node] as usize] += weights[node];
+        }
+        weights
+    }
+
+    fn laid_out(parents: &[u32], own: &[u64], width_px: u32, most_bars: usize) -> Layout {
+        let weights = shape_of(parents, own);
+        let shape = Shape { parents, weights: &weights };
+        lay_out(&shape, Room { width_px, most_bars }, |a, b| a.cmp(&b))
+    }
+
+    /// Children's bars and own weight make up the parent, exactly, for every bar of the picture.
+    fn assert_adds_up(layout: &Layout, own: &[u64]) {
+        for (i, bar) in layout.bars.iter().enumerate() {
+            let What::Node(node) = bar.what else { continue };
+            let mut end = bar.start;
+            let below = layout.bars[i + 1..].iter().take_while(|b| b.depth > bar.depth);
+            for child in below.filter(|b| b.depth == bar.depth + 1) {
+                assert_eq!(child.start, end, "side by side, without a gap");
+                end += child.weight;
+            }
+            assert_eq!(end - bar.start + own[node as usize], bar.weight, "node {node}");
+        }
+    }
+
+    #[test]
+    fn narrow_children_merge_into_one_bar_that_counts_what_it_hides() {
+        // root -> a(980) and b(1) -> c(1), d(1); 100 px wide, so half a pixel weighs 5.
+        let layout = laid_out(&[0, 0, 0, 2, 0], &[7, 980, 0, 1, 1], 100, 1000);
+        let bar = |what, start, weight| Bar { what, depth: 1, start, weight };
+        assert_eq!(
+            layout.bars[1..],
+            [bar(What::Node(1), 0, 980), bar(What::Merged { parent: 0, frames: 3 }, 980, 2),]
+        );
+        assert_eq!((layout.total, layout.hidden_frames, layout.deepest), (989, 3, 1));
+        assert_adds_up(&layout, &[7, 980, 0, 1, 1]);
+    }
+
+    #[test]
+    fn half_a_pixel_is_wide_enough() {
+        let layout = laid_out(&[0, 0, 0], &[991, 5, 4], 100, 1000);
+        assert_eq!(layout.visible, [true, true, false]);
+    }
+
+    #[test]
+    fn an_empty_tree_is_its_root() {
+        let layout = laid_out(&[0], &[0], 100, 1000);
+        assert_eq!(layout.bars.len(), 1);
+        assert_eq!(pixels(&layout.bars[0], layout.total, 100), (0, 10_000));
+    }
+
+    #[test]
+    fn too_many_frames_leave_the_widest_and_then_the_shallowest() {
+        // A chain of equally wide frames and a heavy sibling.
+        let mut parents = vec![0, 0];
+        let mut own = vec![0, 500];
+        for node in 2..50u32 {
+            parents.push(if node == 2 { 0 } else { node - 1 });
+            own.push(0);
+        }
+        *own.last_mut().unwrap() = 400;
+        let layout = laid_out(&parents, &own, 1000, 10);
+        assert_eq!(layout.bars.len(), 10);
+        let last = layout.bars.last().unwrap();
+        assert_eq!(last.what, What::Merged { parent: 8, frames: 41 });
+        assert_eq!(last.weight, 400);
+        assert_adds_up(&layout, &own);
+    }
+
+    #[test]
+    fn a_stack_ten_thousand_deep_is_laid_out() {
+        let parents: Vec<u32> = (0..10_001u32).map(|n| n.saturating_sub(1)).collect();
+        let mut own = vec![0; 10_001];
+        own[10_000] = 3;
+        let layout = laid_out(&parents, &own, 1000, 20_000);
+        assert_eq!((layout.bars.len(), layout.deepest), (10_001, 10_000));
+    }
+
+    #[test]
+    fn enormous_weights_do_not_overflow() {
+        let layout = laid_out(&[0, 0, 0], &[0, u64::MAX / 2, u64::MAX / 2], 20_000, 100);
+        assert_eq!(pixels(&layout.bars[2], layout.total, 20_000), (1_000_000, 1_000_000));
+    }
+
+    proptest! {
+        #[test]
+        fn every_parent_is_the_sum_of_its_children_and_its_own(
+            tree in prop::collection::vec((any::<prop::sample::Index>(), 0u64..2000), 1..300),
+            width_px in 10u32..2000,
+            most_bars in 1usize..400,
+        ) {
+            let parents: Vec<u32> = tree
+                .iter()
+                .enumerate()
+                .map(|(i, (p, _))| if i == 0 { 0 } else { p.index(i) as u32 })
+                .collect();
+            let own: Vec<u64> = tree.iter().map(|(_, own)| own % 1500).collect();
+            let layout = laid_out(&parents, &own, width_px, most_bars);
+            assert_adds_up(&layout, &own);
+            prop_assert!(layout.bars.len() <= most_bars.max(2));
+            let weights = shape_of(&parents, &own);
+            let drawn = layout.visible.iter().filter(|v| **v).count() as u64;
+            let some = 1 + weights[1..].iter().filter(|w| **w > 0).count() as u64;
+            prop_assert_eq!(drawn + layout.hidden_frames, some);
+            for (i, bar) in layout.bars.iter().enumerate().skip(1) {
+                let parent = layout.bars[..i].iter().rfind(|b| b.depth + 1 == bar.depth).unwrap();
+                let (left, width) = pixels(bar, layout.total, width_px);
+                let (from, whole) = pixels(parent, layout.total, width_px);
+                prop_assert!(left >= from && left + width <= from + whole);
+            }
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Theme {
     pub ink: Color,
     /// Text of less weight on the page.
     pub muted: Color,
-    /// Thin lines around fields and merged bars.
+    /// Thin lines around fields.
     pub line: Color,
     /// Behind warnings, and text on it.
     pub warning: Color,
@@ -156,18 +156,18 @@ impl Paint {
     /// First and last shade, on a light and on a dark page.
     fn ends(self) -> ([u32; 2], [u32; 2]) {
         match self {
-            Self::Process => ([0xdce2e9, 0xcdd5df], [0x39434f, 0x455160]),
-            Self::User => ([0xf9c97e, 0xf2a56b], [0x85500f, 0x9a4a1f]),
-            Self::Library => ([0xa0dcc0, 0x7dcbb4], [0x1f5f4c, 0x276a60]),
-            Self::Jit => ([0xd9e285, 0xc4d160], [0x55600f, 0x636c17]),
+            Self::Process => ([0xcbd4df, 0xbac6d4], [0x414e5d, 0x4c5b6c]),
+            Self::User => ([0xf9c97e, 0xf2a56b], [0x8a4410, 0xa0421c]),
+            Self::Library => ([0xa0dcc0, 0x7dcbb4], [0x125c60, 0x1b6a6c]),
+            Self::Jit => ([0xd9e285, 0xc4d160], [0x3a6412, 0x467219]),
             Self::Kernel => ([0xa9ccef, 0x86b5e4], [0x234f86, 0x2d5f9e]),
-            Self::Inlined => ([0xf8e8b0, 0xf0d98c], [0x63550f, 0x75621f]),
+            Self::Inlined => ([0xf8e8b0, 0xf0d98c], [0x695a08, 0x796812]),
             Self::NoName => ([0xf9bfca, 0xf1a6b6], [0x773246, 0x8a3a4e]),
             Self::Marker => ([0xdccbee, 0xcdb6e6], [0x523c74, 0x614887]),
-            Self::Merged => ([0xeef1f4, 0xeef1f4], [0x22282f, 0x22282f]),
+            Self::Merged => ([0xe9ecf0, 0xe9ecf0], [0x2a3038, 0x2a3038]),
             Self::Grew => ([0xfbe0d8, 0xea7558], [0x4a2a24, 0xb0432b]),
             Self::Shrank => ([0xdce9f7, 0x66a3da], [0x22344a, 0x2c69a8]),
-            Self::Noise => ([0xe3e7eb, 0xe3e7eb], [0x333b45, 0x333b45]),
+            Self::Noise => ([0xdadfe5, 0xdadfe5], [0x3a434e, 0x3a434e]),
         }
     }
 

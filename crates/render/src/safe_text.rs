@@ -99,7 +99,8 @@ mod tests {
 
     #[test]
     fn names_that_people_really_have_pass_unchanged() {
-        for name in ["main", "std::vec::Vec<u8>::push", "größe", "函数", "Ж::я", "𝛌", "a b"] {
+        for name in ["main", "std::vec::Vec<u8>::push", "größe", "函数", "Ж::я", "𝛌", "a b"]
+        {
             assert_eq!(clean(name), name);
             assert_eq!(clean_up_to(name, 1000), name);
         }

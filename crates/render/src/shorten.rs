@@ -1,6 +1,6 @@
 //! Makes a function's name fit without losing what tells it apart.
 //!
-//! In this order, and only as far as needed: the argument lists go, then the template arguments,
+//! In this order, and only as far as needed: source locations and argument lists go, then the template arguments,
 //! then components from the left (`…` stands for them), and at last the end of the last component.
 //! `svg/flamegraph.js` does the same when a zoom gives a box another width; a browser test compares
 //! the two.
@@ -19,7 +19,7 @@ pub(crate) fn fit(name: &str, cells: usize) -> Option<String> {
     if cells < LEAST_CELLS {
         return None;
     }
-    let name = without_arguments(name);
+    let name = without_arguments(without_location(name));
     if name.width() <= cells {
         return Some(name);
     }
@@ -48,6 +48,16 @@ pub(crate) fn fit(name: &str, cells: usize) -> Option<String> {
         })
         .collect();
     Some(format!("{cut}…"))
+}
+
+/// Removes where a just-in-time compiler says the source is: `LazyCompile:*f /srv/x.js:12`,
+/// `py::f:/srv/x.py`.
+fn without_location(name: &str) -> &str {
+    let end = [" /", " file:", " node:", ":/"].iter().filter_map(|mark| name.find(mark)).min();
+    match end {
+        Some(end) if end > 0 => &name[..end],
+        _ => name,
+    }
 }
 
 fn ends_an_identifier(c: char) -> bool {
@@ -116,10 +126,16 @@ fn without_template_arguments(name: &str) -> String {
     if depth > 0 || out.is_empty() { name.to_owned() } else { out }
 }
 
-/// Where components after the first begin: behind `::`, `.` and `/`.
+/// Where components after the first begin: behind `::`, `.` and `/`, but not within `{{closure}}`
+/// or `[libc.so.6]`.
 fn components(name: &str) -> impl Iterator<Item = usize> + '_ {
+    let mut braces = 0i32;
     name.char_indices()
-        .filter(|(i, c)| matches!(c, '.' | '/') || (*c == ':' && name[..*i].ends_with(':')))
+        .filter(move |(i, c)| {
+            braces += i32::from(*c == '{') - i32::from(*c == '}');
+            let separates = matches!(c, '.' | '/') || (*c == ':' && name[..*i].ends_with(':'));
+            separates && braces <= 0 && !name.starts_with('[')
+        })
         .map(|(i, _)| i + 1)
         .filter(|start| *start < name.len())
 }
@@ -172,6 +188,20 @@ mod tests {
         ];
         for (name, expected) in cases {
             assert_eq!(without_template_arguments(name), expected);
+        }
+    }
+
+    #[test]
+    fn a_location_goes_before_anything_else_and_braces_hold_together() {
+        let cases = [
+            ("LazyCompile:*handle /srv/app/server.js:120", 20, "LazyCompile:*handle"),
+            ("py::decode:/srv/app/decode.py", 12, "py::decode"),
+            ("[libvendor.so]", 8, "[libven…"),
+            ("/usr/bin/env", 8, "…bin/env"),
+            ("FnOnce::call_once{{vtable.shim}}", 20, "call_once{{vtable.s…"),
+        ];
+        for (name, cells, expected) in cases {
+            assert_eq!(fit(name, cells).as_deref(), Some(expected), "{name}");
         }
     }
 

@@ -68,11 +68,13 @@ pub fn flamegraph(tree: &CallTree, caption: &Caption, options: &SvgOptions) -> S
     let weights = tree.totals();
     let shape = Shape { parents: &parents, weights: &weights };
     let frame = |node: u32| tree.frames.get(tree.nodes()[node as usize].frame);
-    paint(&shape, caption, options, |a, b| by_name(frame(a), frame(b)), |_| CallFaces {
-        tree,
+    paint(
+        &shape,
         caption,
-        total: weights[0],
-    })
+        options,
+        |a, b| by_name(frame(a), frame(b)),
+        |_| CallFaces { tree, caption, total: weights[0] },
+    )
 }
 
 /// A flamegraph of what changed. A bar is as wide as the larger of its two sides (and at least as

@@ -15,7 +15,7 @@ use crate::{amount, safe_text, shorten};
 pub struct TableOptions {
     /// Rows at most; what is left out is summed up in a last line.
     pub rows: usize,
-    /// Columns of the terminal; at least 40 are used.
+    /// Columns of the terminal; at least 60 are used.
     pub width: usize,
     /// Whether to use colours (ANSI SGR sequences).
     pub color: bool,
@@ -99,11 +99,8 @@ pub fn top_functions(
     if functions.len() > options.rows {
         let rest = &functions[options.rows..];
         let own: u64 = rest.iter().map(|f| f.self_weight).sum();
-        let line = format!(
-            "{} more functions, self {}",
-            amount::thousands(rest.len() as u64),
-            share(own)
-        );
+        let line =
+            format!("{} more functions, self {}", amount::thousands(rest.len() as u64), share(own));
         writeln!(table, "{}", styled(&line, DIM, options.color)).expect("a string");
     }
     table
@@ -128,7 +125,7 @@ pub struct DiffRow<'a> {
 #[must_use]
 pub fn diff_functions(rows: &[DiffRow<'_>], unit: &str, options: &TableOptions) -> String {
     let columns = Columns {
-        numbers: ["change", "before", "after", ""].map(String::from).to_vec(),
+        numbers: ["", "change", "before", "after", ""].map(String::from).to_vec(),
         title: format!("function ({})", safe_text::clean(unit)),
     };
     let shown = rows.iter().take(options.rows).map(|row| {
@@ -144,7 +141,8 @@ pub fn diff_functions(rows: &[DiffRow<'_>], unit: &str, options: &TableOptions) 
         };
         Row {
             numbers: vec![
-                format!("{glyph} {}", amount::signed(row.after - row.before)),
+                glyph.to_owned(),
+                amount::signed(row.after - row.before),
                 amount::three_digits(row.before),
                 amount::three_digits(row.after),
                 one_sided.into(),
@@ -177,7 +175,7 @@ struct Row {
 impl Columns {
     /// Numbers right-aligned, then the name, then the module in what room is left.
     fn table(&self, rows: &[Row], options: &TableOptions) -> String {
-        let width = options.width.max(40);
+        let width = options.width.max(60);
         let widths: Vec<usize> = (0..self.numbers.len())
             .map(|i| {
                 let cells = rows.iter().map(|row| row.numbers[i].width());
@@ -222,4 +220,95 @@ fn named(row: &Row, room: usize) -> (String, Option<String>) {
     let for_module = module.as_ref().map_or(0, |m| m.width() + 2);
     let name = shorten::fit(&name, room - for_module).unwrap_or_else(|| "[no name]".into());
     (name, module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use profile::Frame;
+
+    fn tree() -> CallTree {
+        let mut tree = CallTree::new();
+        let process = tree.frames.intern(Frame::new("spin (7)", "", FrameKind::Process));
+        let long = "ns::Map<int, std::vector<A>>::insert(std::pair<int, A> const&)";
+        let insert = tree.frames.intern(Frame::new(long, "spin", FrameKind::User));
+        let hash = tree.frames.intern(Frame::new("hash", "libc.so.6", FrameKind::Library));
+        let evil = tree.frames.intern(Frame::new("\u{1b}[2J\nx", "", FrameKind::Jit));
+        tree.add(&[process, insert], 1_000_000_000);
+        tree.add(&[process, insert, hash], 6_000_000_000);
+        tree.add(&[process, evil], 3_000_000_000);
+        tree
+    }
+
+    fn caption() -> Caption {
+        Caption { unit: "CPU-s", weight_per_unit: 1_000_000_000, ..Caption::default() }
+    }
+
+    #[test]
+    fn functions_are_sorted_and_summed_and_processes_are_none() {
+        let options = TableOptions { rows: 20, width: 66, color: false };
+        assert_eq!(
+            top_functions(&tree(), &caption(), SortBy::SelfWeight, &options),
+            "self       %  total       %  function (CPU-s)\n\
+             6.00  60.0 %   6.00  60.0 %  hash  libc.so.6\n\
+             3.00  30.0 %   3.00  30.0 %  \u{fffd}[2J x\n\
+             1.00  10.0 %   7.00  70.0 %  ns::Map<int, std::vector<A>>::insert  spin\n"
+                .replace("ns::Map<int, std::vector<A>>::insert", "ns::Map::insert")
+        );
+        let options = TableOptions { rows: 1, ..options };
+        assert_eq!(
+            top_functions(&tree(), &caption(), SortBy::Total, &options),
+            "self       %  total       %  function (CPU-s)\n\
+             1.00  10.0 %   7.00  70.0 %  ns::Map::insert  spin\n\
+             2 more functions, self 90.0 %\n"
+        );
+    }
+
+    #[test]
+    fn changes_carry_glyphs_and_say_what_is_on_one_side_only() {
+        let row = |name, before, after, grade| DiffRow { name, module: "m", before, after, grade };
+        let rows = [
+            row("parse", 0.25, 0.5, Grade::Grew),
+            row("old", 0.125, 0.0, Grade::Shrank),
+            row("same", 1.0, 1.01, Grade::Noise),
+        ];
+        let options = TableOptions { rows: 9, width: 60, color: false };
+        assert_eq!(
+            diff_functions(&rows, "cores", &options),
+            "    change  before  after        function (cores)\n\
+             ▲   +0.250   0.250  0.500        parse  m\n\
+             ▼   −0.125   0.125      0  gone  old  m\n\
+             \x20  +0.0100    1.00   1.01        same  m\n"
+        );
+    }
+
+    #[test]
+    fn colour_adds_nothing_but_sgr_sequences_of_our_own() {
+        let plain = TableOptions { color: false, ..TableOptions::default() };
+        let colored = TableOptions { color: true, ..plain };
+        let mut text = top_functions(&tree(), &caption(), SortBy::Total, &colored);
+        assert!(text.contains("\x1b[1mself"));
+        for sgr in ["\x1b[0m", "\x1b[1m", "\x1b[2m"] {
+            text = text.replace(sgr, "");
+        }
+        assert_eq!(text, top_functions(&tree(), &caption(), SortBy::Total, &plain));
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for width in 60..140 {
+            let options = TableOptions { rows: 20, width, color: false };
+            for line in top_functions(&tree(), &caption(), SortBy::Total, &options).lines() {
+                assert!(line.width() <= width, "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_tree_is_a_heading() {
+        let options = TableOptions::default();
+        let text = top_functions(&CallTree::new(), &caption(), SortBy::Total, &options);
+        assert_eq!(text, "self  %  total  %  function (CPU-s)\n");
+    }
 }

@@ -149,11 +149,7 @@ fn paints(layout: &Layout, faces: &impl Faces) -> Vec<Paint> {
 }
 
 fn merged_note(layout: &Layout) -> String {
-    format!(
-        "{} too small to draw, {}",
-        amount::frames(layout.hidden_frames),
-        amount::percent(layout.hidden_weight as f64, layout.total as f64)
-    )
+    format!("{} too small to draw", amount::frames(layout.hidden_frames))
 }
 
 /// Faces of one tree.
@@ -288,7 +284,9 @@ impl<'a> DiffFaces<'a> {
     fn sides_line(&self, before: f64, after: f64) -> String {
         let root = &self.tree.nodes[0];
         let side = |value: f64, whole: f64| {
-            if self.tree.unit.starts_with('%') {
+            if value <= 0.0 {
+                "0".to_owned()
+            } else if self.tree.unit.starts_with('%') {
                 self.amount(value) // already a share of its side
             } else {
                 format!("{} ({})", self.amount(value), amount::percent(value, whole))
@@ -361,7 +359,7 @@ impl Faces for DiffFaces<'_> {
             (Paint::Shrank, vec![0, 1, 2, 3, 4], "▼ shrank".to_owned()),
             (Paint::Noise, vec![0], "within counting error".to_owned()),
         ];
-        if layout.hidden_weight > 0 {
+        if layout.hidden_frames > 0 {
             entries.push((Paint::Merged, vec![0], merged_note(layout)));
         }
         let note = "Not tested against noise. Stronger colour: more of the box changed. \

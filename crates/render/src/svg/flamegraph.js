@@ -75,6 +75,11 @@
     return cells;
   }
 
+  function withoutLocation(name) {
+    var end = name.search(/ \/| file:| node:|:\//);
+    return end > 0 ? name.slice(0, end) : name;
+  }
+
   function endsAnIdentifier(c) { return c !== undefined && /[\p{L}\p{N}_>\]}]/u.test(c); }
 
   function withoutArguments(name) {
@@ -116,14 +121,15 @@
   function fit(name, cells) {
     if (cellsOf(name) <= cells) return name;
     if (cells < LEAST_CELLS) return '';
-    name = withoutArguments(name);
+    name = withoutArguments(withoutLocation(name));
     if (cellsOf(name) <= cells) return name;
     name = withoutTemplateArguments(name);
     if (cellsOf(name) <= cells) return name;
-    var last = name;
-    for (var i = 0; i + 1 < name.length; i++) {
+    var last = name, braces = 0;
+    for (var i = 0; i + 1 < name.length && name.charAt(0) !== '['; i++) {
       var c = name.charAt(i);
-      if (c === '.' || c === '/' || (c === ':' && name.charAt(i - 1) === ':')) {
+      braces += c === '{' ? 1 : c === '}' ? -1 : 0;
+      if (braces <= 0 && (c === '.' || c === '/' || (c === ':' && name.charAt(i - 1) === ':'))) {
         last = name.slice(i + 1);
         if (cellsOf(last) < cells) return '…' + last;
       }
@@ -165,13 +171,12 @@
     focus = to;
     var scale = plot / (to.weight || 1);
     bars.forEach(function (bar) {
-      var above = bar.start <= to.start && bar.depth < to.depth && bar.start + bar.weight >= to.start + to.weight;
-      var inside = bar.index === to.index || isBelow(bar, to);
-      bar.el.classList.toggle('above', above && isBelow(to, bar));
-      if (inside) {
-        place(bar, left + (bar.start - to.start) * scale, bar === all ? plot : bar.weight * scale);
-      } else if (above && isBelow(to, bar)) {
+      var above = isBelow(to, bar);
+      bar.el.classList.toggle('above', above);
+      if (above || bar === all) {
         place(bar, left, plot);
+      } else if (bar === to || isBelow(bar, to)) {
+        place(bar, left + (bar.start - to.start) * scale, bar.weight * scale);
       } else {
         bar.shown = false;
         bar.el.setAttribute('display', 'none');
@@ -223,13 +228,13 @@
   }, controls);
   make('rect', { x: right - FIELD, y: 14, width: FIELD, height: 26, rx: 5 }, field);
   var typed = make('text', { x: right - FIELD + 9, y: 31, 'xml:space': 'preserve' }, field);
-  var caret = make('rect', { 'class': 'caret', y: 19, width: 1.2, height: 16, display: 'none' }, field);
+  var caret = make('path', { 'class': 'caret', d: 'M0 19h1.2v16h-1.2z', display: 'none' }, field);
   var matched = make('text', {
     'class': 'matched', x: right, y: 57, 'text-anchor': 'end', 'aria-live': 'polite', role: 'status'
   }, controls);
   var clear = make('g', { 'class': 'clear', role: 'button', 'aria-label': 'Clear search', display: 'none' }, field);
-  make('rect', { x: right - 25, y: 17, width: 20, height: 20, 'class': 'hit' }, clear);
-  make('path', { d: 'M' + (right - 19) + ' 23l8 8m0 -8l-8 8', fill: 'none', 'class': 'cross' }, clear);
+  make('rect', { x: right - 25, y: 17, width: 20, height: 20 }, clear);
+  make('path', { d: 'M' + (right - 19) + ' 23l8 8m0 -8l-8 8', fill: 'none' }, clear);
   var active = false;
 
   /* ---- search ---- */
@@ -316,7 +321,7 @@
       shown = shown.slice(1);
       typed.textContent = '…' + shown;
     }
-    caret.setAttribute('x', right - FIELD + 10 + (query ? typed.getComputedTextLength() : 0));
+    caret.setAttribute('transform', 'translate(' + (right - FIELD + 10 + (query ? typed.getComputedTextLength() : 0)) + ')');
     caret.setAttribute('display', active ? 'inline' : 'none');
   }
 
@@ -332,7 +337,7 @@
       search(control || event.altKey ? query.replace(/\s*\S*$/, '') : Array.from(query).slice(0, -1).join(''));
     } else if (event.key === 'Delete') {
       search('');
-    } else if (event.key.length === 1 && !control && !event.altKey) {
+    } else if (Array.from(event.key).length === 1 && !control && !event.altKey) {
       search(query + event.key);
     } else {
       return;
@@ -342,7 +347,7 @@
   });
   document.addEventListener('paste', function (event) {
     if (!active || !event.clipboardData) return;
-    search(query + event.clipboardData.getData('text').replace(/[\x00-\x1f\x7f]+/g, ' ').slice(0, 300));
+    search(query + event.clipboardData.getData('text').trim().replace(/[\x00-\x1f\x7f]+/g, ' ').slice(0, 300));
     event.preventDefault();
   });
 

@@ -115,10 +115,7 @@ impl Page {
         // A triangle with its mark cut out, drawn so that no font needs to have it.
         let (x, y) = (PAD_PX + 10, self.y + 6);
         let mut sign = element("path", &[("fill-rule", "evenodd")]);
-        sign.assign(
-            "d",
-            format!("M{} {y}l8 14h-16zm-1 4.5v5h2v-5zm0 6.2v2h2v-2z", x + 7),
-        );
+        sign.assign("d", format!("M{} {y}l8 14h-16zm-1 4.5v5h2v-5zm0 6.2v2h2v-2z", x + 7));
         sign.assign("fill", ink.to_string());
         group.append(sign);
         for (i, line) in lines.iter().enumerate() {
@@ -236,18 +233,21 @@ fn style_sheet() -> String {
     let mut css = String::new();
     css.push_str(
         ".flamearc .bars rect{rx:1px}\
-         .flamearc .m0 rect{stroke-dasharray:3 2;stroke-width:.7}\
+         .flamearc .bars .m0 text{font-style:italic}\
          .flamearc .bars text,.flamearc .tip{pointer-events:none}\
          .flamearc .live{cursor:pointer}\
          .flamearc .live g:focus{outline:none}\
-         .flamearc .live g:hover rect,.flamearc .live g:focus rect,.flamearc .button:hover rect,\
-         .flamearc .button:focus rect{stroke-width:1.5;stroke-dasharray:none}\
+         .flamearc .live g:hover rect,.flamearc .live g:focus rect,.flamearc .button:hover>rect,\
+         .flamearc .button:focus>rect{stroke-width:1.5}\
          .flamearc .button,.flamearc .field{outline:none}\
          .flamearc .button{cursor:pointer}\
          .flamearc .field{cursor:text}\
-         .flamearc .field:focus rect{stroke-width:2}\
+         .flamearc .field:focus>rect{stroke-width:2}\
+         .flamearc .clear{cursor:pointer}\
+         .flamearc .clear rect{fill:none;pointer-events:all}\
+         .flamearc .clear path{fill:none;stroke-width:1.5}\
          .flamearc .above{opacity:.55}\
-         .flamearc .searching g:not(.found){opacity:.4}\
+         .flamearc .searching g:not(.found){opacity:.5}\
          .flamearc .searching .found rect{stroke-width:1.5}",
     );
     css.push_str(&theme_rules(&LIGHT));
@@ -269,16 +269,19 @@ fn style_sheet() -> String {
 fn theme_rules(theme: &Theme) -> String {
     let Theme { page, ink, muted, line, warning, warning_ink, alarm, alarm_ink, found } = theme;
     format!(
-        ".flamearc .page,.flamearc .control rect{{fill:{page}}}\
+        ".flamearc{{background:{page}}}\
+         .flamearc .page,.flamearc .control>rect{{fill:{page}}}\
          .flamearc text{{fill:{ink}}}\
          .flamearc .muted{{fill:{muted}}}\
-         .flamearc .control rect,.flamearc .m0 rect{{stroke:{line}}}\
+         .flamearc .control>rect{{stroke:{line}}}\
          .flamearc .warning rect{{fill:{warning}}}\
          .flamearc .warning text,.flamearc .warning path{{fill:{warning_ink}}}\
          .flamearc .alarm rect{{fill:{alarm}}}\
          .flamearc .alarm text,.flamearc .alarm path{{fill:{alarm_ink}}}\
-         .flamearc .live g:hover rect,.flamearc .live g:focus rect,.flamearc .button:hover rect,\
-         .flamearc .field:focus rect{{stroke:{ink}}}\
+         .flamearc .live g:hover rect,.flamearc .live g:focus rect,.flamearc .button:hover>rect,\
+         .flamearc .button:focus>rect,.flamearc .field:focus>rect{{stroke:{ink}}}\
+         .flamearc .caret{{fill:{ink}}}\
+         .flamearc .clear path{{stroke:{muted}}}\
          .flamearc .tip rect{{fill:{page};stroke:{line}}}\
          .flamearc .searching .found rect{{stroke:{found}}}\
          .flamearc .matched{{fill:{found}}}"

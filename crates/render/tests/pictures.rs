@@ -1,0 +1,386 @@
+//! Pictures as a reader of XML sees them: goldens, sums, hostile names, determinism.
+//! `BLESS=1 cargo test -p render` writes the goldens again.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use profile::{
+    CallTree, Caption, DiffNode, DiffTree, Frame, FrameId, FrameKind, Grade, NoName, Warning,
+};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use render::{Direction, SvgOptions, svg};
+
+fn frame(name: &str, module: &str, kind: FrameKind) -> Frame {
+    Frame::new(name, module, kind)
+}
+
+fn caption() -> Caption {
+    Caption {
+        title: "spin: 10 s of CPU time".into(),
+        subtitle: "9.98 CPU-seconds in 1 process".into(),
+        warnings: vec![
+            Warning { incomplete: false, text: "1.0 % of CPU time has no names".into() },
+            Warning { incomplete: true, text: "INCOMPLETE: the last block is cut off".into() },
+        ],
+        footer: vec!["host · Linux 6.1".into(), "99 Hz · lost 0 of 990 samples".into()],
+        unit: "CPU-seconds",
+        weight_per_unit: 1_000_000_000,
+    }
+}
+
+/// One frame of each kind, and one too narrow to draw.
+fn every_kind() -> CallTree {
+    let mut tree = CallTree::new();
+    let frames = [
+        frame("spin (77)", "", FrameKind::Process),
+        frame("event_loop(std::vector<Client> const&)", "spin", FrameKind::User),
+        Frame { inlined: true, ..frame("Poller<Client>::wait", "spin", FrameKind::User) },
+        frame("epoll_wait", "libc.so.6", FrameKind::Library),
+        frame("do_syscall_64", "[kernel]", FrameKind::Kernel),
+        frame("LazyCompile:*f", "", FrameKind::Jit),
+        frame("[libx.so]", "libx.so", FrameKind::NoName(NoName::NoFile)),
+        frame("[caller may be missing]", "", FrameKind::Marker),
+        frame("rare", "spin", FrameKind::User),
+    ];
+    let id = frames.map(|f| tree.frames.intern(f));
+    let ms = 1_000_000;
+    tree.add(&[id[0], id[1], id[2], id[3], id[4]], 4000 * ms);
+    tree.add(&[id[0], id[1], id[2], id[3]], 2500 * ms);
+    tree.add(&[id[0], id[7], id[3]], 1000 * ms);
+    tree.add(&[id[0], id[5]], 1480 * ms);
+    tree.add(&[id[0], id[1], id[6]], 996 * ms);
+    tree.add(&[id[0], id[1], id[8], id[8]], 3 * ms);
+    tree.add(&[id[0], id[1], id[3]], ms);
+    tree
+}
+
+/// Grown, shrunk, noise, new and gone.
+fn every_grade() -> DiffTree {
+    let source = every_kind();
+    let row = |parent, frame, before: f64, after: f64, grade| DiffNode {
+        parent,
+        frame: FrameId(frame),
+        before_self: 0.0,
+        before_total: before,
+        after_self: 0.0,
+        after_total: after,
+        grade,
+    };
+    let nodes = vec![
+        row(0, 0, 1.0, 1.5, Grade::Grew),
+        row(0, 0, 1.0, 1.5, Grade::Grew),
+        row(1, 1, 0.2, 1.2, Grade::Grew),
+        row(2, 3, 0.0, 1.0, Grade::Grew),
+        row(1, 5, 0.4, 0.0, Grade::Shrank),
+        row(1, 6, 0.31, 0.3, Grade::Noise),
+        row(1, 8, 0.0001, 0.0, Grade::Noise),
+    ];
+    DiffTree { frames: source.frames, nodes, unit: "cores" }
+}
+
+fn still() -> SvgOptions {
+    SvgOptions { static_only: true, ..SvgOptions::default() }
+}
+
+fn assert_golden(name: &str, picture: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, picture).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(golden == picture, "{name} is not the golden one; look at it, then BLESS=1 cargo test");
+}
+
+#[test]
+fn a_picture_of_every_kind_of_frame_is_the_golden_one() {
+    assert_golden("kinds.svg", &svg::flamegraph(&every_kind(), &caption(), &still()));
+}
+
+#[test]
+fn a_picture_with_the_root_at_the_bottom_is_the_golden_one() {
+    let options = SvgOptions { direction: Direction::Flame, width_px: 800, ..still() };
+    assert_golden("flame.svg", &svg::flamegraph(&every_kind(), &caption(), &options));
+}
+
+#[test]
+fn a_diff_of_every_grade_is_the_golden_one() {
+    assert_golden("diff.svg", &svg::diff_flamegraph(&every_grade(), &caption(), &still()));
+}
+
+#[test]
+fn the_script_is_one_constant_part_and_all_that_interactive_pictures_add() {
+    let options = SvgOptions::default();
+    let script = |picture: &str| {
+        let start = picture.find("<script>").unwrap();
+        picture[start..].to_owned()
+    };
+    let one = svg::flamegraph(&every_kind(), &caption(), &options);
+    let other = svg::diff_flamegraph(&every_grade(), &Caption::default(), &options);
+    assert_eq!(script(&one), script(&other));
+    assert_eq!(one.matches("<script").count(), 1);
+    for forbidden in ["innerHTML", "eval(", "Function(", "http-equiv", "import(", "prompt("] {
+        assert!(!one.contains(forbidden), "{forbidden}");
+    }
+    assert!(!svg::flamegraph(&every_kind(), &caption(), &still()).contains("script"));
+}
+
+/// Element names and attribute names, in order; and whether text passed that should not.
+fn shape(picture: &str) -> Vec<String> {
+    let mut reader = Reader::from_str(picture);
+    let config = reader.config_mut();
+    config.check_end_names = true;
+    config.check_comments = true;
+    let mut shape = Vec::new();
+    let mut open = 0i32;
+    loop {
+        match reader.read_event().expect("well-formed XML") {
+            event @ (Event::Start(_) | Event::Empty(_)) => {
+                open += i32::from(matches!(event, Event::Start(_)));
+                let (Event::Start(tag) | Event::Empty(tag)) = event else { unreachable!() };
+                let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+                let mut words = vec![name];
+                for attribute in tag.attributes() {
+                    let attribute = attribute.expect("no attribute twice, all quoted");
+                    words.push(String::from_utf8(attribute.key.as_ref().to_vec()).unwrap());
+                }
+                shape.push(words.join(" "));
+            }
+            Event::End(_) => open -= 1,
+            Event::GeneralRef(entity) => {
+                let name = String::from_utf8(entity.to_vec()).unwrap();
+                assert!(["amp", "lt", "gt", "quot", "apos"].contains(&name.as_str()), "&{name};");
+            }
+            Event::Text(_) | Event::CData(_) => {}
+            Event::Eof => break,
+            other => panic!("nothing but elements and text belongs here: {other:?}"),
+        }
+    }
+    assert_eq!(open, 0);
+    for c in picture.chars() {
+        let control = c.is_control() && c != '\n';
+        let bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}');
+        let nonchar = (c as u32) & 0xfffe == 0xfffe;
+        assert!(!control && !bidi && !nonchar, "U+{:04X}", c as u32);
+    }
+    shape
+}
+
+/// 200 names that attack some reader: XML, HTML, script, terminal, bidi, sheer size.
+fn hostile_names() -> Vec<String> {
+    let seeds = [
+        "</title><script>alert(1)</script>",
+        "<script>alert(1)</script>",
+        "]]><script>alert(1)</script><![CDATA[",
+        "<![CDATA[x",
+        "--><b>",
+        "<!-- x",
+        "<?xml version=\"1.0\"?>",
+        "<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>&x;",
+        "&lt;&#x3c;&#60;&bogus;&",
+        "\" onload=\"alert(1)",
+        "' onmouseover='alert(1)",
+        "javascript:alert(1)",
+        "<foreignObject><iframe src=\"javascript:alert(1)\"/></foreignObject>",
+        "<a href=\"javascript:alert(1)\">x</a>",
+        "<image href=\"http://198.51.100.1/x\"/>",
+        "url(http://198.51.100.1/x)",
+        "}</style><svg onload=alert(1)>",
+        "\u{1b}[2J\u{1b}]0;owned\u{7}",
+        "\u{9b}31m",
+        "a\0b",
+        "\u{202e}gnp.exe",
+        "\u{2066}x\u{2069}",
+        "\u{fffe}\u{ffff}",
+        "\r\n\t\u{2028}\u{2029}\u{85}",
+        "\u{feff}\u{200b}\u{200d}",
+        "%s%n\\u003cscript\\u003e",
+        "=cmd|' /C calc'!A0",
+        "operator<<(operator<, >)",
+        "...<<<(((",
+        "",
+    ];
+    let mut names: Vec<String> = seeds.map(String::from).to_vec();
+    for (i, seed) in seeds.iter().enumerate() {
+        names.push(format!("ns::f<{seed}>::g({seed})"));
+        names.push(format!("{seed}{}", "x".repeat(i * 97)));
+        names.push(seed.chars().rev().collect());
+        names.push(seed.to_uppercase());
+        names.push(format!("\u{1f525}{seed}\u{301}"));
+    }
+    for c in 0..20u8 {
+        names.push(format!("control{}in", char::from(c)));
+    }
+    assert_eq!(names.len(), 200);
+    names
+}
+
+/// A picture with `name` in the field number `field`, and plain words in the others.
+fn with_hostile(field: usize, name: &str) -> [String; 2] {
+    let pick = |at: usize, plain: &str| if at == field { name } else { plain }.to_owned();
+    let mut tree = CallTree::new();
+    let process = tree.frames.intern(frame("server (1)", "", FrameKind::Process));
+    let function = tree.frames.intern(frame(&pick(0, "plain"), &pick(1, "mod"), FrameKind::User));
+    tree.add(&[process, function], 10);
+    let words = Caption {
+        title: pick(2, "title"),
+        subtitle: pick(3, "subtitle"),
+        warnings: vec![Warning { incomplete: true, text: pick(4, "INCOMPLETE: cut") }],
+        footer: vec![pick(5, "footer")],
+        unit: "samples",
+        weight_per_unit: 1,
+    };
+    let node = |parent, frame| DiffNode {
+        parent,
+        frame,
+        before_self: 0.0,
+        before_total: 1.0,
+        after_self: 0.0,
+        after_total: 2.0,
+        grade: Grade::Grew,
+    };
+    let nodes = vec![node(0, process), node(0, process), node(1, function)];
+    let diff = DiffTree { frames: tree.frames.clone(), nodes, unit: "cores" };
+    let options = SvgOptions::default();
+    [svg::flamegraph(&tree, &words, &options), svg::diff_flamegraph(&diff, &words, &options)]
+}
+
+#[test]
+fn two_hundred_hostile_names_in_every_field_leave_the_same_elements() {
+    const CAPTION: usize = 2; // fields from here on may wrap into more lines of text
+    let plain = with_hostile(0, "plain").map(|picture| shape(&picture));
+    let wrapped = |shape: &[String]| -> BTreeSet<String> { shape.iter().cloned().collect() };
+    for name in hostile_names() {
+        for field in 0..6 {
+            for (picture, plain) in with_hostile(field, &name).iter().zip(&plain) {
+                let shape = shape(picture);
+                if field < CAPTION {
+                    assert_eq!(&shape, plain, "field {field}: {name:?}");
+                } else {
+                    let known = wrapped(plain);
+                    let new: Vec<_> = wrapped(&shape).difference(&known).cloned().collect();
+                    assert!(new.is_empty(), "field {field}: {name:?} brought {new:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_of_a_megabyte_does_not_make_a_megabyte() {
+    for field in 0..6 {
+        for picture in with_hostile(field, &"long::".repeat(170_000)) {
+            assert!(picture.len() < 60_000, "field {field}: {} bytes", picture.len());
+        }
+    }
+}
+
+/// A tree with more frames than fit, some names as long as C++ has them.
+fn large(order: impl Fn(usize) -> usize) -> CallTree {
+    let mut tree = CallTree::new();
+    for i in 0..20_000 {
+        let i = order(i);
+        let name =
+            |level: usize| format!("ns::Map<K{level}, std::pair<A, B>>::f{}", i % (level * 9));
+        let stack: Vec<FrameId> = (1..8)
+            .map(|level| tree.frames.intern(frame(&name(level), "m", FrameKind::User)))
+            .collect();
+        tree.add(&stack, 1 + i as u64 % 7);
+    }
+    tree
+}
+
+#[test]
+fn the_same_profile_gives_the_same_bytes_however_its_tree_was_built() {
+    let options = SvgOptions::default();
+    let forward = svg::flamegraph(&large(|i| i), &caption(), &options);
+    let backward = svg::flamegraph(&large(|i| 19_999 - i), &caption(), &options);
+    assert!(forward == backward);
+}
+
+#[test]
+fn a_large_profile_keeps_to_its_size_and_still_adds_up() {
+    let tree = large(|i| i);
+    for most_bytes in [100_000, 500_000] {
+        let options = SvgOptions { max_bytes: most_bytes, ..SvgOptions::default() };
+        let picture = svg::flamegraph(&tree, &caption(), &options);
+        assert!(picture.len() <= most_bytes, "{}", picture.len());
+        assert!(picture.len() > most_bytes / 2, "room is used: {}", picture.len());
+        assert!(picture.contains("too small to draw"));
+        assert_sums(&picture, tree.total());
+    }
+}
+
+/// Reads depths and weights back from the file: no parent is less than its children together, and
+/// the leaves' bars are all there.
+fn assert_sums(picture: &str, total: u64) {
+    let number = |tag: &str, key: &str| -> u64 {
+        let from = tag.find(key).unwrap() + key.len();
+        tag[from..].split('"').next().unwrap().parse().unwrap()
+    };
+    let bars: Vec<(u64, u64)> = picture
+        .split("<g class=")
+        .filter(|tag| tag.contains("data-d="))
+        .map(|tag| (number(tag, "data-d=\""), number(tag, "data-w=\"")))
+        .collect();
+    assert_eq!(bars[0], (0, total));
+    for (i, (depth, weight)) in bars.iter().enumerate() {
+        let below = bars[i + 1..].iter().take_while(|(d, _)| d > depth);
+        let children: u64 = below.filter(|(d, _)| *d == depth + 1).map(|(_, w)| w).sum();
+        // Every stack of this tree ends at the same depth: nothing in between has weight itself.
+        assert!(children == *weight || children == 0, "bar {i}: {children} of {weight}");
+    }
+}
+
+#[test]
+fn an_empty_profile_says_so() {
+    let picture = svg::flamegraph(&CallTree::new(), &caption(), &SvgOptions::default());
+    assert!(picture.contains("all: nothing was recorded"));
+    shape(&picture);
+}
+
+#[test]
+fn a_deep_stack_is_drawn_to_the_end_when_there_is_room() {
+    let mut tree = CallTree::new();
+    let f = tree.frames.intern(frame("f", "m", FrameKind::User));
+    tree.add(&vec![f; 10_000], 1);
+    let options = SvgOptions { max_frames: 20_000, max_bytes: usize::MAX, ..still() };
+    assert_eq!(svg::flamegraph(&tree, &caption(), &options).matches("data-d=").count(), 10_001);
+    let picture = svg::flamegraph(&tree, &caption(), &SvgOptions::default());
+    assert!(picture.len() <= 500_000);
+    assert!(picture.contains("frames too small to draw"));
+}
+
+#[test]
+fn warnings_of_incomplete_input_come_first() {
+    let picture = svg::flamegraph(&every_kind(), &caption(), &still());
+    assert!(picture.find("INCOMPLETE").unwrap() < picture.find("has no names").unwrap());
+}
+
+#[test]
+fn a_diff_says_what_is_new_and_gone_and_reads_in_greyscale() {
+    let picture = svg::diff_flamegraph(&every_grade(), &caption(), &still());
+    for words in [
+        "before 0, after 1.00 cores (66.7 %)",
+        "+1.00 cores: grew, not tested against noise; new: not in the base",
+        "−0.400 cores: shrank, not tested against noise; gone: only in the base",
+        "(−3.2 %): within counting error",
+        ">▲ event_loop",
+        ">▼ LazyCompile",
+        ">[libx.so]",
+        "Not tested against noise.",
+    ] {
+        assert!(picture.contains(words), "{words}");
+    }
+}
+
+#[test]
+fn a_diff_with_impossible_numbers_is_still_a_picture() {
+    let mut tree = every_grade();
+    let odd = [f64::NAN, f64::INFINITY, -1.0, f64::MAX, 1e-300, 0.0, 5.0];
+    for (node, value) in tree.nodes.iter_mut().zip(odd) {
+        node.after_total = value;
+    }
+    shape(&svg::diff_flamegraph(&tree, &caption(), &SvgOptions::default()));
+}
