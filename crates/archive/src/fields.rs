@@ -142,7 +142,9 @@ impl<'a> Varints<'a> {
     pub fn count(&self) -> Result<usize, Malformed> {
         match self.0.last() {
             Some(last) if *last >= 0x80 => Err(Malformed),
-            _ => Ok(self.0.iter().filter(|byte| **byte < 0x80).count()),
+            // Wrapping, so that overflow checks do not keep this from being vectorised. A column is
+            // part of a block of at most 1 MiB.
+            _ => Ok(self.0.iter().fold(0u32, |n, b| n.wrapping_add((*b < 0x80).into())) as usize),
         }
     }
 }

@@ -39,11 +39,14 @@ impl IdMap {
     /// The merged id; 0 for none and for lost rows.
     #[inline]
     pub fn get(&self, id: u32) -> u32 {
-        let after = self.runs.partition_point(|run| run.first <= id);
-        let Some(run) = after.checked_sub(1).and_then(|index| self.runs.get(index)) else {
-            return 0;
+        let run = match &self.runs[..] {
+            [run] => run,
+            runs => match runs[..runs.partition_point(|run| run.first <= id)].last() {
+                Some(run) => run,
+                None => return 0,
+            },
         };
-        run.merged.get((id - run.first) as usize).copied().unwrap_or(0)
+        run.merged.get(id.wrapping_sub(run.first) as usize).copied().unwrap_or(0)
     }
 
     /// Like `get`, but tells no reference (`Some(0)`) from one to a lost row (`None`).

@@ -7,7 +7,7 @@ use zstd::zstd_safe;
 
 use crate::header::MAX_INFLATED_BYTES;
 use crate::scan::Frame;
-use crate::source::Source;
+use crate::source::{Source, Window};
 
 /// Why the content of a frame is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -29,20 +29,20 @@ pub enum LostReason {
     Read(ErrorKind),
 }
 
-/// A decompressor and its buffer, used again for frame after frame.
+/// A decompressor and its window, used again for frame after frame.
 pub(crate) struct Inflater {
     decompressor: Option<Decompressor<'static>>,
-    stored: Vec<u8>,
+    window: Window,
 }
 
 impl Inflater {
     pub fn new() -> Self {
-        Self { decompressor: Decompressor::new().ok(), stored: Vec::new() }
+        Self { decompressor: Decompressor::new().ok(), window: Window::default() }
     }
 
     /// The frame's content. Memory is at most 1 MiB, whatever the frame says.
     pub fn inflate(&mut self, source: &Source, frame: &Frame) -> Result<Vec<u8>, LostReason> {
-        let stored = checked(source, frame, &mut self.stored)?;
+        let stored = checked(source, frame, &mut self.window)?;
         let bytes = match zstd_safe::get_frame_content_size(stored) {
             Ok(Some(bytes)) if bytes <= MAX_INFLATED_BYTES as u64 => bytes as usize,
             _ => return Err(LostReason::Inflate),
@@ -58,20 +58,20 @@ impl Inflater {
 
 /// Whether a frame is stored as it was written, without inflating it.
 pub(crate) fn check(source: &Source, frame: &Frame) -> Result<(), LostReason> {
-    checked(source, frame, &mut Vec::new()).map(|_| ())
+    checked(source, frame, &mut Window::default()).map(|_| ())
 }
 
 fn checked<'a>(
     source: &'a Source,
     frame: &Frame,
-    buffer: &'a mut Vec<u8>,
+    window: &'a mut Window,
 ) -> Result<&'a [u8], LostReason> {
     if !frame.whole {
         return Err(LostReason::CutOff);
     }
     let bytes = frame.header.frame_bytes as usize;
     let stored =
-        source.read(frame.at, bytes, buffer).map_err(|error| LostReason::Read(error.kind()))?;
+        window.read(source, frame.at, bytes).map_err(|error| LostReason::Read(error.kind()))?;
     if crc32fast::hash(stored) != frame.header.frame_crc {
         return Err(LostReason::Checksum);
     }

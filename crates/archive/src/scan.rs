@@ -12,7 +12,7 @@ use crate::Error;
 use crate::header::{
     FILE_HEADER_BYTES, FORMAT, FRAME_HEADER_BYTES, FileHeader, FrameHeader, SKIPPABLE_BYTES, SYNC,
 };
-use crate::source::Source;
+use crate::source::{Source, Window};
 
 /// A frame is compressed from at most 1 MiB, so in an archive whose first header is damaged the next
 /// one stands within this.
@@ -67,8 +67,8 @@ pub(crate) fn scan(source: &Source) -> Result<Scan, Error> {
     if source.len() == 0 {
         return Err(Error::Empty);
     }
-    let mut buffer = Vec::new();
-    let head = source.read(0, FILE_HEADER_BYTES, &mut buffer).map_err(Error::Read)?;
+    let mut window = Window::default();
+    let head = window.read(source, 0, FILE_HEADER_BYTES).map_err(Error::Read)?;
     let Some(file) = FileHeader::parse(head) else { return scan_without_file_header(source) };
     if file.oldest_reader > FORMAT {
         let FileHeader { format, oldest_reader, .. } = file;
@@ -84,8 +84,8 @@ pub(crate) fn scan(source: &Source) -> Result<Scan, Error> {
 fn scan_without_file_header(source: &Source) -> Result<Scan, Error> {
     let limit = source.len().min(FIRST_FRAME_WITHIN_BYTES);
     let Some(first) = search(source, 0, limit)? else {
-        let mut buffer = Vec::new();
-        let head = source.read(0, FILE_HEADER_BYTES, &mut buffer).map_err(Error::Read)?;
+        let mut window = Window::default();
+        let head = window.read(source, 0, FILE_HEADER_BYTES).map_err(Error::Read)?;
         let prefix = SKIPPABLE_BYTES.min(head.len());
         let cut_off = FileHeader::new([0; 16], 0).encode()[..prefix] == head[..prefix]
             && head.len() < FILE_HEADER_BYTES;
@@ -105,12 +105,12 @@ fn scan_without_file_header(source: &Source) -> Result<Scan, Error> {
 /// Hops from `at` on. Without an id every frame is taken, in whatever order.
 fn walk(source: &Source, mut at: u64, id: Option<u32>) -> Result<Scan, Error> {
     let mut scan = Scan::default();
-    let mut buffer = Vec::new();
+    let mut window = Window::default();
     // Where a search must begin when the next header is not where it should be: inside the last
     // frame, which may have lost bytes.
     let mut search_from = at;
     while at < source.len() {
-        let bytes = source.read(at, FRAME_HEADER_BYTES, &mut buffer).map_err(Error::Read)?;
+        let bytes = window.read(source, at, FRAME_HEADER_BYTES).map_err(Error::Read)?;
         let Some(header) = FrameHeader::parse(bytes) else {
             let found = search(source, search_from, source.len())?;
             let to = found.unwrap_or(source.len());
@@ -160,20 +160,20 @@ fn count(findings: &mut Vec<Finding>, one: Finding) {
 
 /// The first intact frame header that begins in `from..to`.
 fn search(source: &Source, mut from: u64, to: u64) -> Result<Option<u64>, Error> {
-    let mut buffer = Vec::new();
+    let mut window = Window::default();
     while from < to {
         let wanted = SEARCH_BYTES.min((to - from) as usize + FRAME_HEADER_BYTES);
-        let window = source.read(from, wanted, &mut buffer).map_err(Error::Read)?;
-        if window.len() < FRAME_HEADER_BYTES {
+        let bytes = window.read(source, from, wanted).map_err(Error::Read)?;
+        if bytes.len() < FRAME_HEADER_BYTES {
             return Ok(None);
         }
-        let starts = window.len() - FRAME_HEADER_BYTES + 1;
-        let syncs = &window[SKIPPABLE_BYTES..SKIPPABLE_BYTES + starts + SYNC.len() - 1];
+        let starts = bytes.len() - FRAME_HEADER_BYTES + 1;
+        let syncs = &bytes[SKIPPABLE_BYTES..SKIPPABLE_BYTES + starts + SYNC.len() - 1];
         let found = syncs
             .windows(SYNC.len())
             .enumerate()
-            .filter(|(_, bytes)| *bytes == SYNC)
-            .find(|(start, _)| FrameHeader::parse(&window[*start..]).is_some());
+            .filter(|(_, sync)| *sync == SYNC)
+            .find(|(start, _)| FrameHeader::parse(&bytes[*start..]).is_some());
         if let Some((start, _)) = found {
             let at = from + start as u64;
             return Ok((at < to).then_some(at));

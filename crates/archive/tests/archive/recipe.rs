@@ -198,7 +198,7 @@ fn sample(numbers: &mut Numbers, time_ns: u64, threads: &[ThreadId], stacks: &[S
         time_ns: time_ns + pick(1000) as u64,
         thread: threads[pick(threads.len())],
         stack: stacks[pick(stacks.len())],
-        weight: (fault && pick(2) == 0).then(|| 7),
+        weight: (fault && pick(2) == 0).then_some(7),
         label_set: LabelSetId(u32::from(pick(8) == 0)),
     }
 }
