@@ -1,0 +1,165 @@
+//! Names chosen by an attacker, in every field and every output.
+
+mod strict_xml;
+
+use std::collections::BTreeSet;
+
+use profile::{CallTree, Caption, DiffNode, DiffTree, Frame, FrameId, FrameKind, Grade, Warning};
+use render::terminal::{DiffRow, SortBy, TableOptions, diff_functions, top_functions};
+use render::{SvgOptions, folded, svg};
+use strict_xml::shape;
+
+fn frame(name: &str, module: &str, kind: FrameKind) -> Frame {
+    Frame::new(name, module, kind)
+}
+
+/// 200 names that attack some reader: XML, HTML, script, terminal, bidi, sheer size.
+fn hostile_names() -> Vec<String> {
+    let seeds = [
+        "</title><script>alert(1)</script>",
+        "<script>alert(1)</script>",
+        "]]><script>alert(1)</script><![CDATA[",
+        "<![CDATA[x",
+        "--><b>",
+        "<!-- x",
+        "<?xml version=\"1.0\"?>",
+        "<!DOCTYPE svg [<!ENTITY x SYSTEM \"file:///etc/passwd\">]>&x;",
+        "&lt;&#x3c;&#60;&bogus;&",
+        "\" onload=\"alert(1)",
+        "' onmouseover='alert(1)",
+        "javascript:alert(1)",
+        "<foreignObject><iframe src=\"javascript:alert(1)\"/></foreignObject>",
+        "<a href=\"javascript:alert(1)\">x</a>",
+        "<image href=\"http://198.51.100.1/x\"/>",
+        "url(http://198.51.100.1/x)",
+        "}</style><svg onload=alert(1)>",
+        "\u{1b}[2J\u{1b}]0;owned\u{7}",
+        "\u{9b}31m",
+        "a\0b",
+        "\u{202e}gnp.exe",
+        "\u{2066}x\u{2069}",
+        "\u{fffe}\u{ffff}",
+        "\r\n\t\u{2028}\u{2029}\u{85}",
+        "\u{feff}\u{200b}\u{200d}",
+        "%s%n\\u003cscript\\u003e",
+        "=cmd|' /C calc'!A0",
+        "operator<<(operator<, >)",
+        "...<<<(((",
+        "",
+    ];
+    let mut names: Vec<String> = seeds.map(String::from).to_vec();
+    for (i, seed) in seeds.iter().enumerate() {
+        names.push(format!("ns::f<{seed}>::g({seed})"));
+        names.push(format!("{seed}{}", "x".repeat(i * 97)));
+        names.push(seed.chars().rev().collect());
+        names.push(seed.to_uppercase());
+        names.push(format!("\u{1f525}{seed}\u{301}"));
+    }
+    for c in 0..20u8 {
+        names.push(format!("control{}in", char::from(c)));
+    }
+    assert_eq!(names.len(), 200);
+    names
+}
+
+/// A picture with `name` in the field number `field`, and plain words in the others.
+fn with_hostile(field: usize, name: &str) -> [String; 2] {
+    let pick = |at: usize, plain: &str| if at == field { name } else { plain }.to_owned();
+    let mut tree = CallTree::new();
+    let process = tree.frames.intern(frame("server (1)", "", FrameKind::Process));
+    let function = tree.frames.intern(frame(&pick(0, "plain"), &pick(1, "mod"), FrameKind::User));
+    tree.add(&[process, function], 10);
+    let words = Caption {
+        title: pick(2, "title"),
+        subtitle: pick(3, "subtitle"),
+        warnings: vec![Warning { incomplete: true, text: pick(4, "INCOMPLETE: cut") }],
+        footer: vec![pick(5, "footer")],
+        unit: "samples",
+        weight_per_unit: 1,
+    };
+    let node = |parent, frame| DiffNode {
+        parent,
+        frame,
+        before_self: 0.0,
+        before_total: 1.0,
+        after_self: 0.0,
+        after_total: 2.0,
+        grade: Grade::Grew,
+    };
+    let nodes = vec![node(0, process), node(0, process), node(1, function)];
+    let diff = DiffTree { frames: tree.frames.clone(), nodes, unit: "cores" };
+    let options = SvgOptions::default();
+    [svg::flamegraph(&tree, &words, &options), svg::diff_flamegraph(&diff, &words, &options)]
+}
+
+#[test]
+fn two_hundred_hostile_names_in_every_field_leave_the_same_elements() {
+    const CAPTION: usize = 2; // fields from here on may wrap into more lines of text
+    let plain = with_hostile(0, "plain").map(|picture| shape(&picture));
+    let wrapped = |shape: &[String]| -> BTreeSet<String> { shape.iter().cloned().collect() };
+    for name in hostile_names() {
+        for field in 0..6 {
+            for (picture, plain) in with_hostile(field, &name).iter().zip(&plain) {
+                let shape = shape(picture);
+                if field < CAPTION {
+                    assert_eq!(&shape, plain, "field {field}: {name:?}");
+                } else {
+                    let known = wrapped(plain);
+                    let new: Vec<_> = wrapped(&shape).difference(&known).cloned().collect();
+                    assert!(new.is_empty(), "field {field}: {name:?} brought {new:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_name_of_a_megabyte_does_not_make_a_megabyte() {
+    for field in 0..6 {
+        for picture in with_hostile(field, &"long::".repeat(170_000)) {
+            assert!(picture.len() < 60_000, "field {field}: {} bytes", picture.len());
+        }
+    }
+}
+
+fn assert_harmless(text: &str, name: &str) {
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}');
+        assert!((!c.is_control() || c == '\n') && !bidi, "{name:?} brought U+{:04X}", c as u32);
+    }
+}
+
+#[test]
+fn two_hundred_hostile_names_stay_one_line_of_folded_stacks() {
+    for name in hostile_names() {
+        let mut tree = CallTree::new();
+        let outer = tree.frames.intern(frame("outer", "", FrameKind::User));
+        let inner = tree.frames.intern(frame(&name, "m", FrameKind::User));
+        tree.add(&[outer, inner], 7);
+        let mut out = Vec::new();
+        folded::write(&tree, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_harmless(&text, &name);
+        assert_eq!((text.matches('\n').count(), text.matches(';').count()), (1, 1), "{name:?}");
+        assert!(text.starts_with("outer;") && text.ends_with(" 7\n"), "{name:?}: {text}");
+    }
+}
+
+#[test]
+fn two_hundred_hostile_names_stay_one_line_of_a_table() {
+    let options = TableOptions { rows: 9, width: 80, color: false };
+    for name in hostile_names() {
+        let mut tree = CallTree::new();
+        let id: FrameId = tree.frames.intern(frame(&name, &name, FrameKind::User));
+        tree.add(&[id], 7);
+        let top = top_functions(&tree, &Caption::default(), SortBy::Total, &options);
+        let row =
+            DiffRow { name: &name, module: &name, before: 1.0, after: 2.0, grade: Grade::Grew };
+        let diff = diff_functions(&[row], "cores", &options);
+        for table in [top, diff] {
+            assert_harmless(&table, &name);
+            assert_eq!(table.lines().count(), 2, "{name:?}: {table}");
+        }
+    }
+}
