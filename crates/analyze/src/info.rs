@@ -1,13 +1,13 @@
 //! What an archive holds, for people who want to know exactly: `analyze --info`.
 
-use profile::{DropCause, Module};
+use profile::{DropCause, EventId, Module};
 use render::safe_text::clean;
 
 use crate::account::Account;
 use crate::import::Recording;
 use crate::provenance::Line;
 use crate::report;
-use crate::wording::{bytes, count, hertz, seconds, utc};
+use crate::wording::{count, hertz, seconds, utc};
 
 /// Describes one recording.
 #[must_use]
@@ -86,16 +86,31 @@ fn contents(recording: &Recording, account: &Account) -> Vec<Line> {
     if account.sideband_lost > 0 {
         lines.push(("Side-band", format!("{} records lost", count(account.sideband_lost))));
     }
+    // Exact and with the fields' own names: scripts read these lines.
+    for (index, event) in recording.facts().events.iter().enumerate() {
+        let sum = account.ledger.sum(EventId(index as u32 + 1));
+        lines.push((
+            "Samples",
+            format!(
+                "{}: fired {}, samples written {}, weight {}, dropped {}",
+                event.name.lossy(),
+                count(sum.fired),
+                count(sum.written),
+                count(sum.written_weight),
+                count(sum.dropped_total())
+            ),
+        ));
+    }
     if let Some(cost) = account.cost {
         lines.push((
             "Cost",
             format!(
-                "user {} s, system {} s, BPF {} s in {} runs, peak {}",
-                seconds(cost.user_ns),
-                seconds(cost.system_ns),
-                seconds(cost.bpf_ns),
+                "user_ns {}, system_ns {}, bpf_ns {}, bpf_runs {}, peak_rss_bytes {}",
+                count(cost.user_ns),
+                count(cost.system_ns),
+                count(cost.bpf_ns),
                 count(cost.bpf_runs),
-                bytes(cost.peak_rss_bytes)
+                count(cost.peak_rss_bytes)
             ),
         ));
     }

@@ -67,22 +67,6 @@ pub fn counted(n: u64, one: &str) -> String {
     format!("{} {one}{plural}", count(n))
 }
 
-/// Bytes in binary units.
-#[must_use]
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    if n < 1024 {
-        return format!("{n} bytes");
-    }
-    let mut value = n as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
-
 /// Unix time as "2026-11-21 02:21:28".
 #[must_use]
 pub fn utc(realtime_ns: u64) -> String {
@@ -155,13 +139,10 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_sizes_are_readable() {
+    fn rates_are_readable() {
         assert_eq!(hertz(1_000_000_000 / 99), "99 Hz");
         assert_eq!(hertz(1_000_000), "1,000 Hz");
         assert_eq!(hertz(1_000_000_000), "1 Hz");
         assert_eq!(hertz(0), "an unknown rate");
-        assert_eq!(bytes(512), "512 bytes");
-        assert_eq!(bytes(1536), "1.5 KiB");
-        assert_eq!(bytes(5 << 20), "5.0 MiB");
     }
 }
