@@ -101,6 +101,9 @@ impl Plan {
         let inputs = expand(&cli.inputs)?;
         let bases = expand(&cli.diff)?;
         let outputs = outputs(cli, &inputs)?;
+        for output in &outputs {
+            spare_inputs(output, inputs.iter().chain(&bases))?;
+        }
         Ok(Self {
             inputs,
             bases,
@@ -136,6 +139,19 @@ fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
         files.append(&mut inside);
     }
     Ok(files)
+}
+
+/// Refuses to write over what is read.
+fn spare_inputs<'a>(
+    output: &Output,
+    mut inputs: impl Iterator<Item = &'a PathBuf>,
+) -> Result<(), Error> {
+    let Destination::File(path) = &output.to else { return Ok(()) };
+    let Ok(real) = path.canonicalize() else { return Ok(()) };
+    if inputs.any(|input| input.canonicalize().is_ok_and(|input| input == real)) {
+        return Err(Error::NotReplaced { path: path.clone(), what: "one of the inputs" });
+    }
+    Ok(())
 }
 
 fn outputs(cli: &Cli, inputs: &[PathBuf]) -> Result<Vec<Output>, Error> {
@@ -274,6 +290,16 @@ mod tests {
         );
         assert!(matches!(plan("a.arc -o x.pdf"), Err(Error::UnknownFormat { .. })));
         assert!(matches!(plan("a.arc --diff b.arc -o x.folded"), Err(Error::NoDiffFormat { .. })));
+    }
+
+    #[test]
+    fn an_input_is_never_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.arc");
+        std::fs::write(&path, "").unwrap();
+        let at = path.display();
+        let over = plan(&format!("other.arc --diff {at} -o {at} --format svg"));
+        assert!(matches!(over, Err(Error::NotReplaced { what: "one of the inputs", .. })));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Inputs {
         let mut inputs = Self { recordings: Vec::new(), left_out: Vec::new() };
         for path in paths {
             match Recording::open(path) {
-                Ok(recording) => inputs.recordings.push(recording),
+                Ok(recording) => inputs.add(recording),
                 Err(error) if paths.len() == 1 => return Err(error),
                 Err(error) => inputs.left_out.push(error.with_causes()),
             }
@@ -75,6 +75,19 @@ impl Inputs {
             return Err(Error::NoInput { causes: inputs.left_out.join("; ") });
         }
         Ok(inputs)
+    }
+
+    /// A recording given twice would count twice.
+    fn add(&mut self, recording: Recording) {
+        let identity = |r: &Recording| (r.facts().recording_id, r.facts().segment);
+        match self.recordings.iter().find(|known| identity(known) == identity(&recording)) {
+            Some(known) => eprintln!(
+                "analyze: {} is the same recording as {}, and is counted once",
+                clean(&recording.path().display().to_string()),
+                clean(&known.path().display().to_string())
+            ),
+            None => self.recordings.push(recording),
+        }
     }
 
     fn analyze(&self, plan: &Plan, locator: &Locator) -> Result<Analysis, Error> {

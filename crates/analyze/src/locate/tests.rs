@@ -233,6 +233,27 @@ fn a_debug_link_counts_only_with_the_right_checksum() {
 }
 
 #[test]
+fn what_debug_files_share_is_found_by_its_build_id() {
+    let mut link = b"../shared.debug\0".to_vec();
+    link.extend_from_slice(OTHER);
+    let debug = elf(&[
+        note(ID),
+        (".text", NOBITS, CODE, vec![]),
+        (".symtab", SYMTAB, 0, vec![0; 24]),
+        (".gnu_debugaltlink", PROGBITS, 0, link),
+    ]);
+    for (path, id, expected) in [
+        ("d/shared.debug", OTHER, true),
+        ("d/elsewhere/x", OTHER, true),
+        ("d/shared.debug", ID, false),
+    ] {
+        let host = Host::with(&[("d/sub/s.debug", debug.clone()), (path, elf(&[note(id)]))]);
+        let located = Locator::new(host.debug_dir("d")).locate(&module("/x/s", ID)).unwrap();
+        assert_eq!(located.supplement.is_some(), expected, "{path}");
+    }
+}
+
+#[test]
 fn a_module_without_a_build_id_needs_something_else_that_agrees() {
     let file = elf(&[text()]);
     let host = Host::with(&[("bin/s", file.clone())]);

@@ -128,6 +128,7 @@ fn several_recordings_merge_by_name() {
     let other = {
         let mut facts = crate::made::facts();
         facts.host = "prod-8".into();
+        facts.recording_id = [8; 16];
         facts.boot_id = "77aa".into();
         let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
         run.ran("server", "_start main work", 500);
@@ -138,6 +139,17 @@ fn several_recordings_merge_by_name() {
     assert_eq!(ran.stderr, "wrote analyze.svg\n");
     golden("two-hosts.txt", &ran.stdout);
     assert_eq!(desk.analyze(". -o -").stdout, desk.analyze("./a.arc ./b.arc -o -").stdout);
+}
+
+#[test]
+fn a_recording_given_twice_counts_once() {
+    let desk = Desk::with(&[("a.arc", spinning()), ("copy.arc", spinning())]);
+    let twice = desk.analyze("a.arc copy.arc -o -");
+    assert_eq!(twice.stdout, desk.analyze("a.arc -o -").stdout);
+    assert_eq!(
+        twice.stderr,
+        "analyze: copy.arc is the same recording as a.arc, and is counted once\n"
+    );
 }
 
 #[test]
