@@ -1,1 +1,54 @@
-//! capture
+//! Records where programs spend their CPU time, with the least work on the host: addresses, mappings
+//! and build-ids go into an archive; names come later, somewhere else.
+//!
+//! The way of a sample, by file: `bpf/sample.bpf.c` takes it at a tick of a perf event (`events`,
+//! `perf_event`) and puts it into a ring buffer (`ring`); `pending` orders it among the kernel's
+//! side-band records (`sideband`); `decode` takes it apart; `process` knows what was mapped where at
+//! that time (`maps`, `mapped_file`); `recorder` turns a new stack into trie nodes (`intern`, `rows`,
+//! `kernel`, `kernel_names`) and feeds [`archive::Writer`]. `start`, `run`, `session` and `summary`
+//! are the recording as a whole.
+
+mod bpf;
+mod bpf_object;
+mod btf;
+mod decode;
+mod elf_facts;
+mod error;
+mod events;
+mod host;
+mod intern;
+mod kallsyms;
+mod kernel;
+mod kernel_names;
+mod launch;
+mod mapped_file;
+mod maps;
+mod open_mapped;
+mod options;
+mod output;
+mod pending;
+mod perf_event;
+mod process;
+mod procfs;
+mod record;
+mod recorder;
+mod ring;
+mod rows;
+mod run;
+mod session;
+mod shared_memory;
+mod sideband;
+mod start;
+mod summary;
+mod wait;
+
+pub use bpf_object::ObjectError;
+pub use error::Error;
+pub use options::Options;
+pub use run::run;
+
+/// The command line's definition, for man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Options as clap::CommandFactory>::command()
+}

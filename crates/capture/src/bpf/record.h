@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the BPF programs and user space say to each other: the one definition of it.
+ *
+ * `decode.rs` mirrors the structs; the offsets that the compiler really chose are stored in the
+ * object (its section `layout`) and a test compares them with the mirror.
+ */
+#ifndef FLAMEARC_RECORD_H
+#define FLAMEARC_RECORD_H
+
+/* Changed with every change of struct record_header; user space refuses any other. */
+#define RECORD_LAYOUT 1
+
+/* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
+#define MAX_FRAMES 127
+
+/* How the walk along user frame pointers ended. */
+enum user_end {
+	USER_END_UNKNOWN = 0, /* the kernel's own walk does not say */
+	USER_END_ZERO = 1,    /* a frame pointer of zero: the outermost frame */
+	USER_END_FAULT = 2,   /* the next frame could not be read */
+	USER_END_LIMIT = 3,   /* MAX_FRAMES reached */
+};
+
+/*
+ * One sample. What follows it, in this order, each part a whole number of 8-byte words:
+ *   kernel_bytes  kernel stack, leaf first (none if negative: then it is a negative errno)
+ *   user_bytes    user stack, leaf first (likewise)
+ *   register_count * 8   user registers     } none yet; the reader accepts any number
+ *   stack_bytes          user stack from sp }
+ */
+struct record_header {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u64 cgroup_id;
+	__u32 layout;
+	__u32 cpu;
+	__u32 tgid; /* both in the initial PID namespace */
+	__u32 tid;
+	__s32 kernel_bytes;
+	__s32 user_bytes;
+	__u16 register_count;
+	__u16 user_end;
+	__u32 stack_bytes;
+	char comm[16];
+};
+
+/* One per CPU; only that CPU writes, user space reads. */
+struct counters {
+	__u64 fired;         /* ticks that belong to the target */
+	__u64 idle;          /* ticks that found the idle task */
+	__u64 own;           /* ticks that found capture itself */
+	__u64 other;         /* ticks that found a process not asked for */
+	__u64 ring_full;     /* lost: no room in the ring buffer */
+	__u64 ring_busy;     /* lost: scratch in use, or the ring's lock taken (NMI) */
+	__u64 follow_failed; /* children that could not be added to the filter */
+};
+
+/* Set by user space before loading. */
+struct config {
+	__u32 own_tgid;
+	__u32 filtered;          /* 1: only processes in `targets` */
+	__u32 ring_bytes;
+	__u32 wake_bytes;        /* fill level from which the reader is woken */
+	__u32 task_tgid_offset;  /* of task_struct.tgid and .pid in the running kernel */
+	__u32 task_pid_offset;
+	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
+	__u32 thread_bytes;      /* size of a kernel stack */
+};
+
+_Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");
+_Static_assert(sizeof(struct counters) == 56, "user space reads it as seven numbers");
+_Static_assert(sizeof(struct config) == 32, "user space writes it as eight numbers");
+
+#endif

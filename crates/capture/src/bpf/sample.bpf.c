@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Takes a stack sample at every tick of a perf event and follows the target's children.
+ *
+ * Only stable interfaces: UAPI headers, no kernel headers and no CO-RE, so that loading needs no BTF
+ * of the kernel (megabytes of memory in the loader). The few offsets into task_struct come from
+ * user space.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_perf_event.h>
+#include <stddef.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "record.h"
+
+#define PAGE_BYTES 4096
+#define MAX_STACK_BYTES (MAX_FRAMES * sizeof(__u64))
+
+/* The plain form of a map definition; the BTF form would need BTF in the object. */
+struct map_definition {
+	__u32 type;
+	__u32 key_bytes;
+	__u32 value_bytes;
+	__u32 max_entries;
+	__u32 flags;
+};
+
+struct scratch {
+	struct record_header header;
+	/* kernel frames, then user frames; the slack lets the verifier see that masks are in bounds */
+	__u64 words[2 * MAX_FRAMES + 8];
+	__u64 busy;
+};
+
+/* max_entries of `ring` is set by user space. */
+struct map_definition ring SEC("maps") = {
+	.type = BPF_MAP_TYPE_RINGBUF,
+	.max_entries = PAGE_BYTES,
+};
+
+/* Processes to sample. Preallocated, because programs in interrupt context require it before 6.1. */
+struct map_definition targets SEC("maps") = {
+	.type = BPF_MAP_TYPE_HASH,
+	.key_bytes = sizeof(__u32),
+	.value_bytes = sizeof(__u8),
+	.max_entries = 8192,
+};
+
+struct map_definition counters SEC("maps") = {
+	.type = BPF_MAP_TYPE_PERCPU_ARRAY,
+	.key_bytes = sizeof(__u32),
+	.value_bytes = sizeof(struct counters),
+	.max_entries = 1,
+};
+
+struct map_definition scratches SEC("maps") = {
+	.type = BPF_MAP_TYPE_PERCPU_ARRAY,
+	.key_bytes = sizeof(__u32),
+	.value_bytes = sizeof(struct scratch),
+	.max_entries = 1,
+};
+
+struct map_definition names SEC("maps") = {
+	.type = BPF_MAP_TYPE_ARRAY,
+	.key_bytes = sizeof(__u32),
+	.value_bytes = 256,
+	.max_entries = 1,
+};
+
+const volatile struct config config = {};
+
+/* bpf_snprintf() takes a format only from a read-only map, which .rodata is. */
+const char name_format[] = "%pS";
+
+/* Not loaded: read by the test that compares it with the mirror in decode.rs. */
+const __u32 record_layout[] SEC("layout") = {
+	sizeof(struct record_header),
+	offsetof(struct record_header, time_ns),
+	offsetof(struct record_header, cgroup_id),
+	offsetof(struct record_header, layout),
+	offsetof(struct record_header, cpu),
+	offsetof(struct record_header, tgid),
+	offsetof(struct record_header, tid),
+	offsetof(struct record_header, kernel_bytes),
+	offsetof(struct record_header, user_bytes),
+	offsetof(struct record_header, register_count),
+	offsetof(struct record_header, user_end),
+	offsetof(struct record_header, stack_bytes),
+	offsetof(struct record_header, comm),
+	sizeof(struct counters),
+	offsetof(struct counters, fired),
+	offsetof(struct counters, idle),
+	offsetof(struct counters, own),
+	offsetof(struct counters, other),
+	offsetof(struct counters, ring_full),
+	offsetof(struct counters, ring_busy),
+	offsetof(struct counters, follow_failed),
+	sizeof(struct config),
+	offsetof(struct config, own_tgid),
+	offsetof(struct config, filtered),
+	offsetof(struct config, ring_bytes),
+	offsetof(struct config, wake_bytes),
+	offsetof(struct config, task_tgid_offset),
+	offsetof(struct config, task_pid_offset),
+	offsetof(struct config, task_stack_offset),
+	offsetof(struct config, thread_bytes),
+	RECORD_LAYOUT,
+	MAX_FRAMES,
+};
+
+static __always_inline struct counters *own_counters(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&counters, &zero);
+}
+
+/* Bytes of a stack that was taken: what bpf_get_stack() returned, or nothing on an error. The mask
+ * changes no value that can occur; it shows the verifier the bound after clang has shuffled it. */
+static __always_inline __u64 taken(long returned)
+{
+	__u64 bytes = returned < 0 ? 0 : returned;
+
+	bytes &= 0x3ff;
+	return bytes;
+}
+_Static_assert(MAX_STACK_BYTES <= 0x3ff, "the mask in taken() cuts nothing off");
+
+/* Wakes the reader only while the ring is between one and two times the wake level: by then it has
+ * fallen behind its own clock. Beyond that it was woken already; each wake-up costs as much as several
+ * samples. */
+static __always_inline long submit(struct counters *count, struct scratch *record, __u64 bytes)
+{
+	__u64 filled = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	__u64 flags = BPF_RB_NO_WAKEUP;
+	long error;
+
+	if (filled >= config.wake_bytes && filled < 2 * (__u64)config.wake_bytes)
+		flags = BPF_RB_FORCE_WAKEUP;
+	error = bpf_ringbuf_output(&ring, record, bytes, flags);
+	if (error) {
+		/* -EAGAIN says both; 8 bytes are the ring's own header. */
+		if (filled + bytes + 8 > config.ring_bytes)
+			count->ring_full++;
+		else
+			count->ring_busy++;
+	}
+	return error;
+}
+
+SEC("perf_event")
+int sample(struct bpf_perf_event_data *ctx)
+{
+	__u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct counters *count = own_counters();
+	__u32 tgid = pid_tgid >> 32, zero = 0;
+	struct record_header *header;
+	struct scratch *record;
+	__u64 kernel, user;
+
+	if (!count)
+		return 0;
+	if (!pid_tgid) {
+		count->idle++;
+		return 0;
+	}
+	if (tgid == config.own_tgid) {
+		count->own++;
+		return 0;
+	}
+	if (config.filtered && !bpf_map_lookup_elem(&targets, &tgid)) {
+		count->other++;
+		return 0;
+	}
+	count->fired++;
+
+	record = bpf_map_lookup_elem(&scratches, &zero);
+	if (!record || record->busy) {
+		/* A second event may interrupt us here once there is one that comes as NMI. */
+		count->ring_busy++;
+		return 0;
+	}
+	record->busy = 1;
+
+	header = &record->header;
+	header->time_ns = bpf_ktime_get_ns();
+	header->cgroup_id = bpf_get_current_cgroup_id();
+	header->layout = RECORD_LAYOUT;
+	header->cpu = bpf_get_smp_processor_id();
+	header->tgid = tgid;
+	header->tid = (__u32)pid_tgid;
+	header->register_count = 0;
+	header->user_end = USER_END_UNKNOWN;
+	header->stack_bytes = 0;
+	bpf_get_current_comm(header->comm, sizeof(header->comm));
+
+	header->kernel_bytes = bpf_get_stack(ctx, record->words, MAX_STACK_BYTES, 0);
+	kernel = taken(header->kernel_bytes);
+	header->user_bytes = bpf_get_stack(ctx, (char *)record->words + kernel, MAX_STACK_BYTES,
+					   BPF_F_USER_STACK);
+	user = taken(header->user_bytes);
+
+	submit(count, record, sizeof(*header) + kernel + user);
+	record->busy = 0;
+	return 0;
+}
+
+/* Runs in the parent before the child can: not one sample of the child is missed. */
+SEC("raw_tracepoint/sched_process_fork")
+int follow_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u32 parent = bpf_get_current_pid_tgid() >> 32, child = 0;
+	const char *task = (const char *)ctx->args[1];
+	struct counters *count;
+	__u8 one = 1;
+
+	if (!bpf_map_lookup_elem(&targets, &parent))
+		return 0;
+	if (bpf_probe_read_kernel(&child, sizeof(child), task + config.task_tgid_offset))
+		child = 0;
+	if (child == parent) /* a thread */
+		return 0;
+	if (!child || bpf_map_update_elem(&targets, &child, &one, BPF_ANY)) {
+		count = own_counters();
+		if (count)
+			count->follow_failed++;
+	}
+	return 0;
+}
+
+/* A task_struct is freed: when it is a group leader's, the whole process has gone. (On exit of the
+ * leader alone the other threads still run; and when another thread calls exec, it takes over pid
+ * and tgid, so that the old leader's pid differs from its tgid when it is freed.) */
+SEC("raw_tracepoint/sched_process_free")
+int forget_process(struct bpf_raw_tracepoint_args *ctx)
+{
+	const char *task = (const char *)ctx->args[0];
+	__u32 tgid = 0, pid = 1;
+
+	if (bpf_probe_read_kernel(&tgid, sizeof(tgid), task + config.task_tgid_offset) ||
+	    bpf_probe_read_kernel(&pid, sizeof(pid), task + config.task_pid_offset))
+		return 0;
+	if (tgid == pid)
+		bpf_map_delete_elem(&targets, &tgid);
+	return 0;
+}
+
+/* Run by user space on demand, never attached: the kernel's name of one address. Microseconds an
+ * address; a pass over /proc/kallsyms takes tens of milliseconds. */
+SEC("raw_tracepoint/name_address")
+int name_address(struct bpf_raw_tracepoint_args *ctx)
+{
+	__u64 address = ctx->args[0];
+	__u32 zero = 0;
+	char *name = bpf_map_lookup_elem(&names, &zero);
+
+	if (!name)
+		return 0;
+	name[0] = 0;
+	bpf_snprintf(name, 256, name_format, &address, sizeof(address));
+	return 0;
+}
+
+char licence[] SEC("license") = "Dual MIT/GPL";

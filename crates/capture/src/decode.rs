@@ -1,0 +1,240 @@
+//! Turns the bytes of one record into a sample, or says what is wrong with them.
+
+use std::mem::{offset_of, size_of};
+
+use crate::record::{MAX_FRAMES, RECORD_LAYOUT, RecordHeader};
+
+/// How the walk along user frame pointers ended, as the BPF program saw it (`enum user_end`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum WalkEnd {
+    /// The kernel's own walk does not say.
+    Unknown,
+    /// At a frame pointer of zero.
+    Zero,
+    /// At a frame that could not be read.
+    Fault,
+    /// At the depth limit.
+    Limit,
+}
+
+/// One sample, still as addresses. Borrows from the record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RawSample<'a> {
+    pub(crate) time_ns: u64,
+    pub(crate) cgroup_id: u64,
+    pub(crate) cpu: u32,
+    pub(crate) pid: u32,
+    pub(crate) tid: u32,
+    /// Up to the first NUL.
+    pub(crate) comm: &'a [u8],
+    /// Kernel stack, leaf first.
+    pub(crate) kernel: Words<'a>,
+    /// User stack, leaf first.
+    pub(crate) user: Words<'a>,
+    pub(crate) walk_end: WalkEnd,
+    /// User registers, none yet.
+    pub(crate) registers: Words<'a>,
+    /// User stack from the stack pointer on, none yet.
+    pub(crate) stack: &'a [u8],
+}
+
+/// 64-bit words in a record, which need not be aligned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Words<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Words<'a> {
+    pub(crate) fn len(self) -> usize {
+        self.0.len() / 8
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn get(self, index: usize) -> Option<u64> {
+        self.0.as_chunks::<8>().0.get(index).map(|word| u64::from_ne_bytes(*word))
+    }
+
+    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator + 'a {
+        self.0.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word))
+    }
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum BadRecord {
+    /// Shorter than its header.
+    #[error("{0} bytes are shorter than a record's header")]
+    Short(usize),
+    /// Of another version of the program.
+    #[error("record of layout {0}")]
+    Layout(u32),
+    /// The parts do not add up to the whole.
+    #[error("parts of {stated} bytes in a record that has {present} after its header")]
+    Length { stated: usize, present: usize },
+    /// A number without a meaning.
+    #[error("no such end of a walk: {0}")]
+    WalkEnd(u16),
+}
+
+fn bytes_at<const N: usize>(record: &[u8], at: usize) -> Result<[u8; N], BadRecord> {
+    record
+        .get(at..at + N)
+        .and_then(|bytes| bytes.try_into().ok())
+        .ok_or(BadRecord::Short(record.len()))
+}
+
+fn u32_at(record: &[u8], at: usize) -> Result<u32, BadRecord> {
+    bytes_at(record, at).map(u32::from_ne_bytes)
+}
+
+fn u16_at(record: &[u8], at: usize) -> Result<u16, BadRecord> {
+    bytes_at(record, at).map(u16::from_ne_bytes)
+}
+
+/// The time of a record, without decoding the rest; what is too short for one sorts first.
+pub(crate) fn time_of(record: &[u8]) -> u64 {
+    bytes_at(record, offset_of!(RecordHeader, time_ns)).map_or(0, u64::from_ne_bytes)
+}
+
+/// The CPU of a record that may not decode otherwise.
+pub(crate) fn cpu_of(record: &[u8]) -> u32 {
+    u32_at(record, offset_of!(RecordHeader, cpu)).unwrap_or(0)
+}
+
+/// Decodes one record. Bounds every part by the bytes that are there.
+pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
+    const HEADER: usize = size_of::<RecordHeader>();
+    let Some(parts) = record.get(HEADER..) else {
+        return Err(BadRecord::Short(record.len()));
+    };
+    let layout = u32_at(record, offset_of!(RecordHeader, layout))?;
+    if layout != RECORD_LAYOUT {
+        return Err(BadRecord::Layout(layout));
+    }
+    let length = |at| u32_at(record, at).map(|bytes| (bytes as i32).max(0) as usize);
+    let lengths = [
+        length(offset_of!(RecordHeader, kernel_bytes))?,
+        length(offset_of!(RecordHeader, user_bytes))?,
+        usize::from(u16_at(record, offset_of!(RecordHeader, register_count))?) * 8,
+        u32_at(record, offset_of!(RecordHeader, stack_bytes))? as usize,
+    ];
+    let stated = lengths.iter().sum::<usize>();
+    if stated != parts.len() || lengths.iter().any(|bytes| !bytes.is_multiple_of(8)) {
+        return Err(BadRecord::Length { stated, present: parts.len() });
+    }
+    let (kernel, rest) = parts.split_at(lengths[0]);
+    let (user, rest) = rest.split_at(lengths[1]);
+    let (registers, stack) = rest.split_at(lengths[2]);
+    let walk_end = match u16_at(record, offset_of!(RecordHeader, user_end))? {
+        0 => WalkEnd::Unknown,
+        1 => WalkEnd::Zero,
+        2 => WalkEnd::Fault,
+        3 => WalkEnd::Limit,
+        other => return Err(BadRecord::WalkEnd(other)),
+    };
+    let comm = &record[offset_of!(RecordHeader, comm)..HEADER];
+    let comm_end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
+    Ok(RawSample {
+        time_ns: time_of(record),
+        cgroup_id: bytes_at(record, offset_of!(RecordHeader, cgroup_id)).map(u64::from_ne_bytes)?,
+        cpu: cpu_of(record),
+        pid: u32_at(record, offset_of!(RecordHeader, tgid))?,
+        tid: u32_at(record, offset_of!(RecordHeader, tid))?,
+        comm: &comm[..comm_end],
+        kernel: Words(kernel),
+        user: Words(user),
+        walk_end,
+        registers: Words(registers),
+        stack,
+    })
+}
+
+/// Frames a stack can have at most: the smaller of our limit and the kernel's.
+pub(crate) fn depth_limit(perf_event_max_stack: Option<i64>) -> usize {
+    perf_event_max_stack.and_then(|n| usize::try_from(n).ok()).unwrap_or(MAX_FRAMES).min(MAX_FRAMES)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A record as the BPF program writes it.
+    pub(crate) fn record(
+        (pid, tid, time_ns): (u32, u32, u64),
+        comm: &str,
+        kernel: &[u64],
+        user: &[u64],
+    ) -> Vec<u8> {
+        let mut bytes = vec![0; size_of::<RecordHeader>()];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(offset_of!(RecordHeader, time_ns), &time_ns.to_ne_bytes());
+        put(offset_of!(RecordHeader, cgroup_id), &9u64.to_ne_bytes());
+        put(offset_of!(RecordHeader, layout), &RECORD_LAYOUT.to_ne_bytes());
+        put(offset_of!(RecordHeader, cpu), &1u32.to_ne_bytes());
+        put(offset_of!(RecordHeader, tgid), &pid.to_ne_bytes());
+        put(offset_of!(RecordHeader, tid), &tid.to_ne_bytes());
+        put(offset_of!(RecordHeader, kernel_bytes), &(kernel.len() as i32 * 8).to_ne_bytes());
+        put(offset_of!(RecordHeader, user_bytes), &(user.len() as i32 * 8).to_ne_bytes());
+        put(offset_of!(RecordHeader, comm), comm.as_bytes());
+        bytes.extend(kernel.iter().chain(user).flat_map(|word| word.to_ne_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn a_record_decodes_into_its_parts() {
+        let bytes = record((7, 8, 99), "worker", &[0xffff_ffff_8100_0000], &[0x1000, 0x2000]);
+        let sample = decode(&bytes).unwrap();
+        assert_eq!((sample.pid, sample.tid, sample.time_ns, sample.cpu), (7, 8, 99, 1));
+        assert_eq!(sample.comm, b"worker");
+        assert_eq!(sample.kernel.iter().collect::<Vec<_>>(), [0xffff_ffff_8100_0000]);
+        assert_eq!(sample.user.iter().collect::<Vec<_>>(), [0x1000, 0x2000]);
+        assert_eq!(sample.user.get(2), None);
+        assert_eq!((sample.registers.len(), sample.stack.len()), (0, 0));
+    }
+
+    #[test]
+    fn registers_and_a_stack_slice_are_accepted_already() {
+        let mut bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
+        let at = offset_of!(RecordHeader, register_count);
+        bytes[at..at + 2].copy_from_slice(&3u16.to_ne_bytes());
+        let at = offset_of!(RecordHeader, stack_bytes);
+        bytes[at..at + 4].copy_from_slice(&16u32.to_ne_bytes());
+        bytes.extend((1..=5u64).flat_map(u64::to_ne_bytes));
+        let sample = decode(&bytes).unwrap();
+        assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(sample.stack.len(), 16);
+    }
+
+    #[test]
+    fn an_error_instead_of_a_stack_is_an_empty_stack() {
+        let mut bytes = record((7, 8, 99), "worker", &[], &[]);
+        let at = offset_of!(RecordHeader, user_bytes);
+        bytes[at..at + 4].copy_from_slice(&(-14i32).to_ne_bytes());
+        assert!(decode(&bytes).unwrap().user.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_refused_with_the_reason() {
+        let whole = record((7, 8, 99), "worker", &[1], &[2, 3]);
+        for cut in 0..whole.len() {
+            assert!(decode(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        assert_eq!(decode(&longer), Err(BadRecord::Length { stated: 24, present: 25 }));
+        let mut newer = whole.clone();
+        newer[offset_of!(RecordHeader, layout)] = 9;
+        assert_eq!(decode(&newer), Err(BadRecord::Layout(9)));
+        let mut odd = whole;
+        odd[offset_of!(RecordHeader, user_end)] = 77;
+        assert_eq!(decode(&odd), Err(BadRecord::WalkEnd(77)));
+    }
+
+    #[test]
+    fn the_depth_limit_is_the_lower_of_two() {
+        assert_eq!(depth_limit(Some(64)), 64);
+        assert_eq!(depth_limit(Some(1024)), MAX_FRAMES);
+        assert_eq!(depth_limit(None), MAX_FRAMES);
+    }
+}

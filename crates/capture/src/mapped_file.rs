@@ -1,0 +1,130 @@
+//! A source of user code as the kernel named it: path and identity, before anything is opened.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use profile::ModuleKind;
+use rustc_hash::FxHashMap;
+
+use crate::elf_facts::ElfFacts;
+use crate::sideband::Identity;
+
+/// What the kernel calls executable memory without a file in side-band records; /proc/PID/maps says
+/// nothing there.
+const ANONYMOUS: &[u8] = b"//anon";
+const DELETED: &[u8] = b" (deleted)";
+
+/// A mapped file, the vDSO, or anonymous memory.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct MappedFile {
+    pub(crate) kind: ModuleKind,
+    /// In the process's mount namespace; without the mark of deletion.
+    pub(crate) path: Box<[u8]>,
+    pub(crate) deleted: bool,
+    pub(crate) identity: Identity,
+    /// Headers and notes, once they were needed and could be read.
+    pub(crate) facts: RefCell<Option<ElfFacts>>,
+}
+
+impl MappedFile {
+    /// From what a side-band record or a line of maps states.
+    pub(crate) fn new(stated_path: &[u8], identity: Identity) -> Self {
+        let deleted = stated_path.ends_with(DELETED);
+        let path = stated_path.strip_suffix(DELETED).unwrap_or(stated_path);
+        let kind = match path {
+            b"[vdso]" => ModuleKind::Vdso,
+            // System V shared memory and mappings of /dev/zero have paths, but no file to bring.
+            _ if path.starts_with(b"/SYSV") || path == b"/dev/zero" => ModuleKind::Anon,
+            [b'/', next, ..] if *next != b'/' => ModuleKind::File,
+            _ => ModuleKind::Anon,
+        };
+        let path = if path.is_empty() { ANONYMOUS } else { path };
+        Self { kind, path: path.into(), deleted, identity, facts: RefCell::new(None) }
+    }
+}
+
+/// One [`MappedFile`] for everything that is named alike.
+#[derive(Default, Debug)]
+pub(crate) struct MappedFiles {
+    files: FxHashMap<(Box<[u8]>, Identity), Rc<MappedFile>>,
+    purge_at: usize,
+}
+
+impl MappedFiles {
+    const PURGE_AT_LEAST: usize = 1024;
+
+    /// The file of this path and identity.
+    pub(crate) fn intern(&mut self, stated_path: &[u8], identity: Identity) -> Rc<MappedFile> {
+        if self.files.len() >= self.purge_at.max(Self::PURGE_AT_LEAST) {
+            // Files of processes that have gone: over days there is no end of them.
+            self.files.retain(|_, file| Rc::strong_count(file) > 1);
+            self.purge_at = self.files.len() * 2;
+        }
+        let key = (Box::from(stated_path), identity);
+        let file = self
+            .files
+            .entry(key)
+            .or_insert_with_key(|(path, identity)| Rc::new(MappedFile::new(path, *identity)));
+        Rc::clone(file)
+    }
+}
+
+/// Undoes the only escape of /proc/PID/maps: a newline in a path.
+pub(crate) fn unescape(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((first, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b"\\012") {
+            out.push(b'\n');
+            rest = after;
+        } else {
+            out.push(*first);
+            rest = after;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(path: &str) -> ModuleKind {
+        MappedFile::new(path.as_bytes(), Identity::NONE).kind
+    }
+
+    #[test]
+    fn the_path_says_what_kind_it_is() {
+        assert_eq!(kind("/usr/bin/true"), ModuleKind::File);
+        assert_eq!(kind("/memfd:jit (deleted)"), ModuleKind::File);
+        assert_eq!(kind("[vdso]"), ModuleKind::Vdso);
+        for anonymous in
+            ["", "//anon", "[heap]", "[anon:v8]", "/SYSV00000000 (deleted)", "/dev/zero"]
+        {
+            assert_eq!(kind(anonymous), ModuleKind::Anon, "{anonymous}");
+        }
+    }
+
+    #[test]
+    fn the_mark_of_deletion_is_not_part_of_the_path() {
+        let file = MappedFile::new(b"/tmp/a (deleted)", Identity::NONE);
+        assert_eq!((&*file.path, file.deleted), (b"/tmp/a".as_slice(), true));
+    }
+
+    #[test]
+    fn files_are_shared_and_forgotten_with_their_last_user() {
+        let mut files = MappedFiles::default();
+        let kept = files.intern(b"/a", Identity::NONE);
+        assert!(Rc::ptr_eq(&kept, &files.intern(b"/a", Identity::NONE)));
+        for i in 0..5000 {
+            files.intern(format!("/{i}").as_bytes(), Identity::NONE);
+        }
+        assert!(files.files.len() <= MappedFiles::PURGE_AT_LEAST);
+        assert!(Rc::ptr_eq(&kept, &files.intern(b"/a", Identity::NONE)));
+    }
+
+    #[test]
+    fn a_newline_in_a_path_is_restored() {
+        assert_eq!(unescape(b"/a\\012b\\01"), b"/a\nb\\01");
+    }
+}

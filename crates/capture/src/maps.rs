@@ -1,0 +1,192 @@
+//! `/proc/PID/maps`, and the executable part of an address space that we keep.
+
+use std::rc::Rc;
+
+use crate::mapped_file::MappedFile;
+
+/// One line of `/proc/PID/maps`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MapsEntry<'a> {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) executable: bool,
+    pub(crate) file_offset: u64,
+    pub(crate) dev: (u32, u32),
+    pub(crate) inode: u64,
+    /// As stated: newlines are written as \012.
+    pub(crate) path: &'a [u8],
+}
+
+/// Parses one line (without its newline).
+pub(crate) fn parse_line(line: &[u8]) -> Option<MapsEntry<'_>> {
+    let mut words = line.splitn(6, |b| *b == b' ');
+    let mut text = || std::str::from_utf8(words.next()?).ok();
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (start, end) = text()?.split_once('-')?;
+    let permissions = text()?;
+    let file_offset = hex(text()?)?;
+    let (major, minor) = text()?.split_once(':')?;
+    let inode = text()?.parse().ok()?;
+    Some(MapsEntry {
+        start: hex(start)?,
+        end: hex(end)?,
+        executable: permissions.as_bytes().get(2) == Some(&b'x'),
+        file_offset,
+        dev: (hex(major)? as u32, hex(minor)? as u32),
+        inode,
+        path: words.next().unwrap_or_default().trim_ascii_start(),
+    })
+}
+
+/// An executable mapping.
+#[derive(Clone, Debug)]
+pub(crate) struct Region {
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) file_offset: u64,
+    pub(crate) file: Rc<MappedFile>,
+}
+
+impl PartialEq for Region {
+    fn eq(&self, other: &Self) -> bool {
+        (self.start, self.end, self.file_offset) == (other.start, other.end, other.file_offset)
+            && Rc::ptr_eq(&self.file, &other.file)
+    }
+}
+
+/// The executable mappings of one process, without overlaps.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub(crate) struct AddressMap {
+    /// By start.
+    regions: Vec<Region>,
+}
+
+impl AddressMap {
+    /// More executable mappings than any sane process has: bounds what a hostile one costs us.
+    pub(crate) const MAX_REGIONS: usize = 16_384;
+
+    /// The mapping that holds an address.
+    pub(crate) fn find(&self, address: u64) -> Option<&Region> {
+        let after = self.regions.partition_point(|r| r.start <= address);
+        self.regions[..after].last().filter(|r| address < r.end)
+    }
+
+    /// Adds a mapping; what it overlaps is gone there, as mmap(2) with MAP_FIXED makes it.
+    pub(crate) fn insert(&mut self, new: Region) {
+        if new.start >= new.end {
+            return;
+        }
+        // The usual case: nothing in the way.
+        let first = self.regions.partition_point(|r| r.end <= new.start);
+        let last = self.regions.partition_point(|r| r.start < new.end);
+        if first == last {
+            if self.regions.len() < Self::MAX_REGIONS {
+                self.regions.insert(first, new);
+            }
+            return;
+        }
+        let mut pieces = Vec::with_capacity(3);
+        let (left, right) = (&self.regions[first], &self.regions[last - 1]);
+        if left.start < new.start {
+            pieces.push(Region { end: new.start, ..left.clone() });
+        }
+        let cut = (right.end > new.end).then(|| Region {
+            start: new.end,
+            file_offset: right.file_offset.wrapping_add(new.end - right.start),
+            ..right.clone()
+        });
+        pieces.push(new);
+        pieces.extend(cut);
+        self.regions.splice(first..last, pieces);
+        self.regions.truncate(Self::MAX_REGIONS);
+    }
+
+    /// All mappings, by address.
+    pub(crate) fn regions(&self) -> &[Region] {
+        &self.regions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sideband::Identity;
+
+    #[test]
+    fn lines_are_read_with_and_without_a_path() {
+        let line = b"55d6f25a0000-55d6f25a5000 r-xp 00002000 fe:00 247030      /usr/bin/a cat";
+        let entry = parse_line(line).unwrap();
+        assert_eq!((entry.start, entry.end), (0x55d6_f25a_0000, 0x55d6_f25a_5000));
+        assert_eq!((entry.file_offset, entry.dev, entry.inode), (0x2000, (0xfe, 0), 247_030));
+        assert!(entry.executable);
+        assert_eq!(entry.path, b"/usr/bin/a cat");
+        let anonymous = parse_line(b"7f6332fb8000-7f6332fbb000 rw-p 00000000 00:00 0 ").unwrap();
+        assert!(!anonymous.executable);
+        assert_eq!(anonymous.path, b"");
+        assert_eq!(parse_line(b"7f63"), None);
+        assert_eq!(parse_line(b""), None);
+        assert_eq!(parse_line(b"zz-55 r-xp 0 0:0 0 "), None);
+    }
+
+    fn file(name: &str) -> Rc<MappedFile> {
+        Rc::new(MappedFile::new(name.as_bytes(), Identity::NONE))
+    }
+
+    fn region(start: u64, end: u64, file: &Rc<MappedFile>) -> Region {
+        Region { start, end, file_offset: start, file: Rc::clone(file) }
+    }
+
+    fn ranges(map: &AddressMap) -> Vec<(u64, u64, u64)> {
+        map.regions().iter().map(|r| (r.start, r.end, r.file_offset)).collect()
+    }
+
+    #[test]
+    fn a_new_mapping_takes_the_place_of_what_it_overlaps() {
+        let (a, b) = (file("a"), file("b"));
+        let mut map = AddressMap::default();
+        map.insert(region(0x1000, 0x5000, &a));
+        map.insert(region(0x5000, 0x6000, &a));
+        assert_eq!(map.regions().len(), 2, "neighbours stay apart");
+
+        map.insert(Region { file_offset: 0, ..region(0x2000, 0x3000, &b) });
+        assert_eq!(
+            ranges(&map),
+            [
+                (0x1000, 0x2000, 0x1000),
+                (0x2000, 0x3000, 0),
+                (0x3000, 0x5000, 0x3000),
+                (0x5000, 0x6000, 0x5000)
+            ]
+        );
+        map.insert(region(0x1800, 0x5800, &b));
+        assert_eq!(
+            ranges(&map),
+            [(0x1000, 0x1800, 0x1000), (0x1800, 0x5800, 0x1800), (0x5800, 0x6000, 0x5800)]
+        );
+        map.insert(region(0, 0x10000, &a));
+        assert_eq!(ranges(&map), [(0, 0x10000, 0)]);
+    }
+
+    #[test]
+    fn an_address_is_found_in_its_mapping_only() {
+        let a = file("a");
+        let mut map = AddressMap::default();
+        map.insert(region(0x1000, 0x2000, &a));
+        map.insert(region(0x3000, 0x4000, &a));
+        assert_eq!(map.find(0xfff), None);
+        assert_eq!(map.find(0x1000).unwrap().start, 0x1000);
+        assert_eq!(map.find(0x1fff).unwrap().start, 0x1000);
+        assert_eq!(map.find(0x2000), None);
+        assert_eq!(map.find(0x3500).unwrap().start, 0x3000);
+        assert_eq!(map.find(u64::MAX), None);
+    }
+
+    #[test]
+    fn empty_and_absurd_mappings_change_nothing() {
+        let a = file("a");
+        let mut map = AddressMap::default();
+        map.insert(region(0x2000, 0x2000, &a));
+        map.insert(region(0x3000, 0x2000, &a));
+        assert_eq!(map.regions(), []);
+    }
+}

@@ -1,0 +1,116 @@
+//! Opens the file behind a mapping of another process, and nothing else.
+//!
+//! The profiled process chooses paths and may swap files: what is opened is first held without
+//! opening it (`O_PATH`), must be a regular file (a FIFO would block us for ever) and the very file
+//! that is mapped.
+#![allow(unsafe_code)] // openat2(2) has no wrapper
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+
+use profile::BuildId;
+
+use crate::elf_facts::{self, ElfFacts};
+use crate::maps::Region;
+use crate::sideband::Identity;
+
+/// `struct open_how` of openat2(2), Linux 5.6.
+#[repr(C)]
+struct OpenHow {
+    flags: u64,
+    mode: u64,
+    resolve: u64,
+}
+
+const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+const RESOLVE_IN_ROOT: u64 = 0x10;
+
+/// Headers and notes of the file behind a mapping of a living process (or thread) `pid`.
+pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
+    let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
+    // map_files leads to the mapped file whatever happened to its path; it needs more capabilities.
+    match hold(&by_address).and_then(|file| regular(&file)) {
+        Ok(file) => read_facts(&file),
+        Err(_) => {
+            let root = hold(&format!("/proc/{pid}/root")).ok()?;
+            let file = hold_in_root(&root, &region.file.path).ok()?;
+            let facts = read_facts(&regular(&file).ok()?)?;
+            is_the_mapped_one(region.file.identity, &facts).then_some(facts)
+        }
+    }
+}
+
+/// A path leads to whatever stands there now: compare it with what the kernel said is mapped.
+fn is_the_mapped_one(identity: Identity, facts: &ElfFacts) -> bool {
+    match identity {
+        Identity::BuildId(id) => id == facts.build_id,
+        // Overlay and btrfs state other devices in maps than in stat; the inode agrees.
+        Identity::Inode { inode, .. } => inode == facts.inode,
+    }
+}
+
+fn hold(path: &str) -> io::Result<OwnedFd> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)?;
+    Ok(file.into())
+}
+
+fn hold_in_root(root: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+    let path = CString::new(path)?;
+    let how = OpenHow {
+        flags: (libc::O_PATH | libc::O_CLOEXEC) as u64,
+        mode: 0,
+        resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+    };
+    // SAFETY: a NUL-terminated path and a struct of the size stated, both alive across the call.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            root.as_raw_fd(),
+            path.as_ptr(),
+            &raw const how,
+            size_of::<OpenHow>(),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just returned this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Opens for reading what is held, if it is a regular file.
+fn regular(held: &OwnedFd) -> io::Result<File> {
+    let link = format!("/proc/self/fd/{}", held.as_raw_fd());
+    if !std::fs::metadata(&link)?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(link)
+}
+
+fn read_facts(file: &File) -> Option<ElfFacts> {
+    let metadata = file.metadata().ok()?;
+    let facts = elf_facts::read(|offset, length| {
+        let mut bytes = vec![0; length];
+        let mut got = 0;
+        while got < length {
+            match file.read_at(&mut bytes[got..], offset + got as u64) {
+                Ok(0) | Err(_) => break,
+                Ok(more) => got += more,
+            }
+        }
+        bytes.truncate(got);
+        bytes
+    });
+    // No ELF file (an image of a virtual machine, a .jar): still told apart by size and inode.
+    let facts =
+        facts.unwrap_or_else(|| ElfFacts { build_id: BuildId::default(), ..ElfFacts::default() });
+    Some(ElfFacts {
+        file_bytes: metadata.len(),
+        dev: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
+        inode: metadata.ino(),
+        ..facts
+    })
+}

@@ -1,0 +1,123 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Parser};
+
+const AFTER_HELP: &str = "\
+Examples:
+  capture -p 4711 -d 30 -o run.arc          one process for 30 seconds
+  capture -a -o run.arc                     everything, until Ctrl-C
+  capture -o run.arc -- make -j8            a command and its children
+  ssh host sudo capture -a -d 10 -o - | analyze -
+
+Then, anywhere: analyze run.arc
+
+An archive holds addresses, mapped files and build-ids; no names of user code, no arguments beyond
+a program's own name, no environment and no memory of the processes.
+
+Exit status: 0, or 2 with one message when recording failed. With a COMMAND its own status, 128+N
+when signal N ended it, 125 when recording failed, 126 and 127 when it cannot be started.";
+
+/// Record where running programs spend their CPU time, with eBPF, into one portable file
+#[derive(Clone, PartialEq, Debug, Parser)]
+#[command(
+    name = "capture",
+    version,
+    after_help = AFTER_HELP,
+    group = ArgGroup::new("target").required(true).args(["pids", "all", "command"])
+)]
+pub struct Options {
+    /// Record this process: all its threads, and the children it starts from now on [repeatable]
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
+    pub pids: Vec<u32>,
+
+    /// Record all processes
+    #[arg(short = 'a', long = "all")]
+    pub all: bool,
+
+    /// Run this command and record it with its children, until it ends
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+
+    /// Where to write the archive; "-" is standard output
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// Samples a second on each CPU
+    #[arg(short = 'F', long = "frequency", value_name = "HZ", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pub frequency_hz: u32,
+
+    /// Stop after this time [default: at Ctrl-C, or when the target ends]
+    #[arg(short = 'd', long = "duration", value_name = "SECONDS", value_parser = parse_seconds)]
+    pub duration: Option<Duration>,
+
+    /// Do not record children that the processes start
+    #[arg(long, conflicts_with = "all")]
+    pub no_inherit: bool,
+
+    /// Replace the output if it exists
+    #[arg(long)]
+    pub force: bool,
+
+    /// Size of the sample ring, a power of two of pages
+    #[arg(long, hide = true, value_name = "BYTES", default_value_t = 512 << 10, value_parser = parse_ring_bytes)]
+    pub ring_bytes: u32,
+}
+
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => Err("expected more than zero seconds".to_owned()),
+    }
+}
+
+fn parse_ring_bytes(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text.parse().map_err(|_| "expected a number of bytes".to_owned())?;
+    let page = crate::host::page_bytes() as u32;
+    if bytes.is_power_of_two() && (page..=1 << 26).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("expected a power of two from {page} to 64 MiB"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &str) -> Result<Options, clap::Error> {
+        Options::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn one_kind_of_target_is_needed() {
+        assert_eq!(parse("capture -p 1 -p 2 -o x").unwrap().pids, [1, 2]);
+        assert!(parse("capture -a -o x").unwrap().all);
+        let command = parse("capture -o x -F 199 -- sleep -d 1").unwrap();
+        assert_eq!(command.command, ["sleep", "-d", "1"]);
+        assert_eq!((command.frequency_hz, command.duration), (199, None));
+        for wrong in ["capture -o x", "capture -a", "capture -a -p 1 -o x", "capture -p 0 -o x"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse("capture -p 1 2 -o x").is_err(), "an option swallows no positional");
+    }
+
+    #[test]
+    fn durations_are_positive_and_rates_bounded() {
+        let duration = parse("capture -a -o x -d 0.5").unwrap().duration;
+        assert_eq!(duration, Some(Duration::from_millis(500)));
+        for wrong in ["-d 0", "-d -1", "-d x", "-d NaN", "-F 0", "-F 100000"] {
+            assert!(parse(&format!("capture -a -o x {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Options::command().debug_assert();
+    }
+}

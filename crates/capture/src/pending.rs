@@ -1,0 +1,183 @@
+//! Samples and side-band records between the rings and their application in order of time.
+//!
+//! ```text
+//! ring of samples   s1 s3 s4 │ s6          each ring is in order by itself (nearly);
+//! side-band rings   m2 │ m5  m7            the watermark │ is a few ms old: what happened before it
+//!                            └ watermark   has been written to its ring by now
+//! applied           s1 m2 s3 s4
+//! ```
+//! Each tick drains the samples first: a record that was written before a sample is then drained
+//! with it or earlier, never later.
+
+use std::collections::VecDeque;
+
+use crate::decode::time_of;
+use crate::sideband::{Change, SideBand};
+
+/// Where more side-band records come from.
+pub(crate) trait SideBandSource {
+    /// Appends what there is now.
+    fn drain(&mut self, out: &mut Vec<SideBand>);
+}
+
+/// Side-band records that are not applied yet.
+#[derive(Default, Debug)]
+pub(crate) struct Later {
+    /// In order of time.
+    queue: VecDeque<SideBand>,
+}
+
+impl Later {
+    /// Takes in what a source has now.
+    pub(crate) fn drain(&mut self, source: &mut impl SideBandSource) {
+        let mut records = Vec::new();
+        source.drain(&mut records);
+        if records.is_empty() {
+            return;
+        }
+        self.queue.extend(records);
+        // Stable: an exec and its mappings may carry the same time.
+        self.queue.make_contiguous().sort_by_key(|r| r.time_ns);
+    }
+
+    /// Whether a process called exec after a time, as far as records have been drained.
+    pub(crate) fn exec_after(&self, pid: u32, time_ns: u64) -> bool {
+        let is_exec = |r: &&SideBand| r.pid == pid && r.change == Change::Exec;
+        self.queue.iter().filter(is_exec).any(|r| r.time_ns > time_ns)
+    }
+
+    fn pop_until(&mut self, time_ns: u64) -> Option<SideBand> {
+        self.queue.pop_front_if(|first| first.time_ns <= time_ns)
+    }
+}
+
+/// Takes what is due, one after another.
+pub(crate) trait Apply {
+    /// Something happened to a process. `later` is what happened since then.
+    fn side_band(&mut self, record: SideBand, later: &mut Later);
+    /// A sample was taken. `later` is what happened since then.
+    fn sample(&mut self, record: &[u8], later: &mut Later);
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    time_ns: u64,
+    start: u32,
+    end: u32,
+}
+
+/// Everything that waits.
+#[derive(Default, Debug)]
+pub(crate) struct Pending {
+    /// Records of samples, one behind another. As long as a ring, and what came in the last few ms.
+    bytes: Vec<u8>,
+    samples: Vec<Item>,
+    /// Side-band records.
+    pub(crate) later: Later,
+}
+
+impl Pending {
+    /// Takes the record of a sample.
+    pub(crate) fn push_sample(&mut self, record: &[u8]) {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(record);
+        let end = self.bytes.len() as u32;
+        self.samples.push(Item { time_ns: time_of(record), start, end });
+    }
+
+    /// Applies in order of time what happened up to `watermark_ns`. At equal times side-band records
+    /// come first.
+    pub(crate) fn apply(&mut self, watermark_ns: u64, to: &mut impl Apply) {
+        self.samples.sort_by_key(|item| item.time_ns);
+        let due = self.samples.partition_point(|item| item.time_ns <= watermark_ns);
+        for item in &self.samples[..due] {
+            while let Some(record) = self.later.pop_until(item.time_ns) {
+                to.side_band(record, &mut self.later);
+            }
+            to.sample(&self.bytes[item.start as usize..item.end as usize], &mut self.later);
+        }
+        while let Some(record) = self.later.pop_until(watermark_ns) {
+            to.side_band(record, &mut self.later);
+        }
+        self.keep_samples_from(due);
+    }
+
+    fn keep_samples_from(&mut self, due: usize) {
+        let kept: Vec<u8> = self.samples[due..]
+            .iter()
+            .flat_map(|item| &self.bytes[item.start as usize..item.end as usize])
+            .copied()
+            .collect();
+        self.samples.drain(..due);
+        let mut start = 0;
+        for item in &mut self.samples {
+            let length = item.end - item.start;
+            (item.start, item.end) = (start, start + length);
+            start += length;
+        }
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::tests::record;
+
+    #[derive(Default)]
+    struct Log(Vec<String>);
+
+    impl Apply for Log {
+        fn side_band(&mut self, record: SideBand, _later: &mut Later) {
+            self.0.push(format!("m{}", record.time_ns));
+        }
+
+        fn sample(&mut self, record: &[u8], later: &mut Later) {
+            let exec = if later.exec_after(7, time_of(record)) { " exec follows" } else { "" };
+            self.0.push(format!("s{}{exec}", time_of(record)));
+        }
+    }
+
+    struct Ready(Vec<SideBand>);
+
+    impl SideBandSource for Ready {
+        fn drain(&mut self, out: &mut Vec<SideBand>) {
+            out.append(&mut self.0);
+        }
+    }
+
+    fn exec(time_ns: u64) -> SideBand {
+        SideBand { time_ns, pid: 7, tid: 7, change: Change::Exec }
+    }
+
+    #[test]
+    fn both_kinds_are_applied_in_order_of_time_up_to_the_watermark() {
+        let mut pending = Pending::default();
+        for time in [4, 1, 3, 8] {
+            pending.push_sample(&record((7, 7, time), "x", &[], &[time]));
+        }
+        pending.later.drain(&mut Ready(vec![exec(9), exec(3), exec(6)]));
+        let mut log = Log::default();
+        pending.apply(6, &mut log);
+        let first = ["s1 exec follows", "m3", "s3 exec follows", "s4 exec follows", "m6"];
+        assert_eq!(log.0, first);
+
+        // The rest is kept whole for the next tick, in front of what comes then.
+        pending.push_sample(&record((7, 7, 7), "x", &[], &[1, 2, 3]));
+        let mut log = Log::default();
+        pending.apply(u64::MAX, &mut log);
+        assert_eq!(log.0, ["s7 exec follows", "s8 exec follows", "m9"]);
+        assert!(pending.bytes.is_empty() && pending.samples.is_empty());
+    }
+
+    #[test]
+    fn records_of_one_time_stay_in_their_order() {
+        let mut pending = Pending::default();
+        let map = |tid| SideBand { time_ns: 5, pid: 7, tid, change: Change::ThreadExit };
+        pending.later.drain(&mut Ready(vec![map(1), map(2)]));
+        pending.later.drain(&mut Ready(vec![map(3)]));
+        let order: Vec<u32> = pending.later.queue.iter().map(|r| r.tid).collect();
+        assert_eq!(order, [1, 2, 3]);
+    }
+}

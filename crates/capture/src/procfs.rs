@@ -1,0 +1,150 @@
+//! What /proc tells of one process. Everything may fail at any time: the process may be gone.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+
+use profile::Text;
+
+use crate::host;
+
+/// Longest file of a process that we take in; `maps` is read in pieces instead.
+const MAX_BYTES: u64 = 64 << 10;
+
+fn read(pid: u32, name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(format!("/proc/{pid}/{name}")).ok()?.take(MAX_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Birth and parent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stat {
+    /// `CLOCK_MONOTONIC`, to a clock tick (10 ms).
+    pub(crate) start_ns: u64,
+    pub(crate) parent: u32,
+}
+
+/// Reads `/proc/PID/stat`.
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    let clock = host::clock();
+    let suspended_ns = clock.boottime_ns.saturating_sub(clock.monotonic_ns);
+    parse_stat(&read(pid, "stat")?, host::clock_ticks_hz(), suspended_ns)
+}
+
+fn parse_stat(text: &[u8], ticks_hz: u64, suspended_ns: u64) -> Option<Stat> {
+    // The name stands in parentheses and may contain any character, also ") ".
+    let after = text.iter().rposition(|b| *b == b')')? + 1;
+    let text = std::str::from_utf8(&text[after..]).ok()?;
+    let mut fields = text.split_ascii_whitespace(); // the first is field 3, the state
+    let parent = fields.nth(1)?.parse().ok()?;
+    let ticks: u64 = fields.nth(22 - 5)?.parse().ok()?;
+    let since_boot_ns = (u128::from(ticks) * 1_000_000_000 / u128::from(ticks_hz.max(1))) as u64;
+    Some(Stat { start_ns: since_boot_ns.saturating_sub(suspended_ns), parent })
+}
+
+/// The first word of the command line, and nothing further: arguments hold passwords. A program that
+/// overwrites its command line leaves no NUL behind its name, hence also a blank ends it.
+pub(crate) fn argv0(pid: u32) -> Text {
+    let mut bytes = vec![0; 512];
+    let got = File::open(format!("/proc/{pid}/cmdline")).and_then(|mut f| f.read(&mut bytes));
+    bytes.truncate(got.unwrap_or(0));
+    Text::from(first_word(&bytes))
+}
+
+fn first_word(command_line: &[u8]) -> &[u8] {
+    let end = command_line.iter().position(|b| *b == 0 || b.is_ascii_whitespace());
+    &command_line[..end.unwrap_or(command_line.len())]
+}
+
+/// The process a thread belongs to, and its pid in its innermost PID namespace.
+pub(crate) fn status_ids(pid: u32) -> Option<(u32, u32)> {
+    let text = read(pid, "status")?;
+    let field = |name: &[u8]| text.split(|b| *b == b'\n').find_map(|l| l.strip_prefix(name));
+    let number = |field: &[u8]| std::str::from_utf8(field).ok()?.trim().parse().ok();
+    let process = number(field(b"Tgid:")?)?;
+    let innermost =
+        field(b"NSpid:").and_then(|ids| number(ids.rsplit(|b| *b == b'\t').next()?)).unwrap_or(0);
+    Some((process, innermost))
+}
+
+/// Path in the version 2 hierarchy of control groups; empty when unknown.
+pub(crate) fn cgroup_path(pid: u32) -> Text {
+    let text = read(pid, "cgroup").unwrap_or_default();
+    let path = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"));
+    Text::from(path.unwrap_or_default())
+}
+
+/// "mnt:[4026531841]"; empty when unknown.
+pub(crate) fn mount_namespace(pid: u32) -> Text {
+    link(pid, "ns/mnt")
+}
+
+/// Path of the program, as the process sees it; empty when unknown or for kernel threads.
+pub(crate) fn exe(pid: u32) -> Text {
+    link(pid, "exe")
+}
+
+fn link(pid: u32, name: &str) -> Text {
+    let target = std::fs::read_link(format!("/proc/{pid}/{name}"));
+    target.map(|target| Text::from(target.as_os_str().as_bytes())).unwrap_or_default()
+}
+
+/// Calls `sink` with every line of `/proc/PID/maps`; `false` when it could not be read (no such
+/// process, or one without an address space).
+pub(crate) fn for_each_maps_line(pid: u32, mut sink: impl FnMut(&[u8])) -> bool {
+    let Ok(mut file) = File::open(format!("/proc/{pid}/maps")) else { return false };
+    let mut buffer = vec![0; 16 << 10];
+    let (mut held, mut any) = (0, false);
+    loop {
+        let Ok(got) = file.read(&mut buffer[held..]) else { return any };
+        if got == 0 {
+            return any;
+        }
+        any = true;
+        let end = held + got;
+        let mut start = 0;
+        while let Some(newline) = buffer[start..end].iter().position(|b| *b == b'\n') {
+            sink(&buffer[start..start + newline]);
+            start += newline + 1;
+        }
+        // A line is at most a path (4 KiB, escaped) and some numbers; one that fills the buffer
+        // cannot come from a kernel and is given up.
+        buffer.copy_within(start..end, 0);
+        held = if start == 0 && end == buffer.len() { 0 } else { end - start };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_birth_is_found_behind_a_name_with_parentheses() {
+        let line = b"42 (a) b ) R 7 42 42 0 -1 4194304 100 0 0 0 1 2 0 0 20 0 1 0 500 0 0";
+        let stat = parse_stat(line, 100, 1_000_000_000).unwrap();
+        assert_eq!(stat, Stat { start_ns: 4_000_000_000, parent: 7 });
+        assert_eq!(parse_stat(b"42 (a", 100, 0), None);
+    }
+
+    #[test]
+    fn nothing_behind_the_first_word_is_taken() {
+        assert_eq!(first_word(b"/bin/db\0--password=secret\0"), b"/bin/db");
+        assert_eq!(first_word(b"postgres: user secret"), b"postgres:");
+        assert_eq!(first_word(b""), b"");
+    }
+
+    #[test]
+    fn this_process_is_found() {
+        let me = std::process::id();
+        assert_eq!(status_ids(me).map(|(process, _)| process), Some(me));
+        assert!(stat(me).unwrap().start_ns > 0);
+        assert!(exe(me).0.starts_with(b"/"));
+        let mut lines = 0;
+        assert!(for_each_maps_line(me, |line| {
+            assert!(crate::maps::parse_line(line).is_some(), "{}", String::from_utf8_lossy(line));
+            lines += 1;
+        }));
+        assert!(lines > 5);
+    }
+}

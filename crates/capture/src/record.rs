@@ -1,0 +1,132 @@
+//! The mirror of `bpf/record.h`. A test compares every offset with what the compiler chose.
+
+use std::mem::{offset_of, size_of};
+
+/// `RECORD_LAYOUT`.
+pub(crate) const RECORD_LAYOUT: u32 = 1;
+/// `MAX_FRAMES`.
+pub(crate) const MAX_FRAMES: usize = 127;
+
+/// `struct record_header`: only its offsets are used, records are never cast to it.
+#[repr(C)]
+pub(crate) struct RecordHeader {
+    pub(crate) time_ns: u64,
+    pub(crate) cgroup_id: u64,
+    pub(crate) layout: u32,
+    pub(crate) cpu: u32,
+    pub(crate) tgid: u32,
+    pub(crate) tid: u32,
+    pub(crate) kernel_bytes: i32,
+    pub(crate) user_bytes: i32,
+    pub(crate) register_count: u16,
+    pub(crate) user_end: u16,
+    pub(crate) stack_bytes: u32,
+    pub(crate) comm: [u8; 16],
+}
+
+/// `struct counters`: one CPU's.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Counters {
+    pub(crate) fired: u64,
+    pub(crate) idle: u64,
+    pub(crate) own: u64,
+    pub(crate) other: u64,
+    pub(crate) ring_full: u64,
+    pub(crate) ring_busy: u64,
+    pub(crate) follow_failed: u64,
+}
+
+/// `struct config`.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Config {
+    pub(crate) own_tgid: u32,
+    pub(crate) filtered: u32,
+    pub(crate) ring_bytes: u32,
+    pub(crate) wake_bytes: u32,
+    pub(crate) task_tgid_offset: u32,
+    pub(crate) task_pid_offset: u32,
+    pub(crate) task_stack_offset: u32,
+    pub(crate) thread_bytes: u32,
+}
+
+impl Counters {
+    /// From the bytes of a per-CPU value.
+    pub(crate) fn from_bytes(bytes: &[u8; size_of::<Self>()]) -> Self {
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_ne_bytes(word)
+        };
+        Self {
+            fired: word(offset_of!(Self, fired)),
+            idle: word(offset_of!(Self, idle)),
+            own: word(offset_of!(Self, own)),
+            other: word(offset_of!(Self, other)),
+            ring_full: word(offset_of!(Self, ring_full)),
+            ring_busy: word(offset_of!(Self, ring_busy)),
+            follow_failed: word(offset_of!(Self, follow_failed)),
+        }
+    }
+}
+
+impl Config {
+    /// The bytes that go into `.rodata`.
+    pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
+        let words = [
+            self.own_tgid,
+            self.filtered,
+            self.ring_bytes,
+            self.wake_bytes,
+            self.task_tgid_offset,
+            self.task_pid_offset,
+            self.task_stack_offset,
+            self.thread_bytes,
+        ];
+        let mut bytes = [0; size_of::<Self>()];
+        for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
+/// The numbers of the object's section `layout`, from the mirrors.
+#[cfg(test)]
+pub(crate) fn layout() -> Vec<usize> {
+    vec![
+        size_of::<RecordHeader>(),
+        offset_of!(RecordHeader, time_ns),
+        offset_of!(RecordHeader, cgroup_id),
+        offset_of!(RecordHeader, layout),
+        offset_of!(RecordHeader, cpu),
+        offset_of!(RecordHeader, tgid),
+        offset_of!(RecordHeader, tid),
+        offset_of!(RecordHeader, kernel_bytes),
+        offset_of!(RecordHeader, user_bytes),
+        offset_of!(RecordHeader, register_count),
+        offset_of!(RecordHeader, user_end),
+        offset_of!(RecordHeader, stack_bytes),
+        offset_of!(RecordHeader, comm),
+        size_of::<Counters>(),
+        offset_of!(Counters, fired),
+        offset_of!(Counters, idle),
+        offset_of!(Counters, own),
+        offset_of!(Counters, other),
+        offset_of!(Counters, ring_full),
+        offset_of!(Counters, ring_busy),
+        offset_of!(Counters, follow_failed),
+        size_of::<Config>(),
+        offset_of!(Config, own_tgid),
+        offset_of!(Config, filtered),
+        offset_of!(Config, ring_bytes),
+        offset_of!(Config, wake_bytes),
+        offset_of!(Config, task_tgid_offset),
+        offset_of!(Config, task_pid_offset),
+        offset_of!(Config, task_stack_offset),
+        offset_of!(Config, thread_bytes),
+        RECORD_LAYOUT as usize,
+        MAX_FRAMES,
+    ]
+}

@@ -1,0 +1,300 @@
+//! Feeds the archive: turns new stacks into trie nodes, and each sample into a row.
+
+use std::io::Write;
+
+use archive::{Flush, Limits, Sample, Writer};
+use profile::{
+    Clock, Cost, CpuLedger, End, EventId, LabelSetId, ModuleId, ModuleKind, Node, NodeId,
+    RecordingFacts, Stack, StackEnd,
+};
+
+use crate::decode::{RawSample, WalkEnd, Words};
+use crate::host;
+use crate::intern::{Callers, CallersKey, Interner};
+use crate::kernel::{Kernel, KernelPart};
+use crate::kernel_names::{KernelNames, NameAddress, Passes};
+use crate::maps::{AddressMap, Region};
+use crate::process::{Ended, Process, Processes};
+use crate::rows::Rows;
+
+/// The one event so far.
+pub(crate) const EVENT: EventId = EventId(1);
+/// /proc/modules is read again at most this often when an address belongs to nothing known.
+const RELOAD_MODULES_NS: u64 = 5_000_000_000;
+/// Context of kernel stacks in the callers' cache; processes count theirs from 1.
+const KERNEL_CONTEXT: u64 = 0;
+
+/// What the recorder does not know by itself at a flush.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlushState<'a> {
+    pub(crate) covered_to_ns: u64,
+    pub(crate) clock: Clock,
+    pub(crate) ledger: &'a [CpuLedger],
+    pub(crate) cost: Cost,
+    pub(crate) sideband_lost: u64,
+}
+
+/// Everything numbered within an epoch.
+#[derive(Default, Debug)]
+struct Epoch {
+    interner: Interner,
+    rows: Rows,
+    names: KernelNames,
+}
+
+/// Writes samples into an archive.
+pub(crate) struct Recorder<W: Write> {
+    writer: Writer<W>,
+    facts: RecordingFacts,
+    kernel: Kernel,
+    depth_limit: usize,
+    passes: Passes,
+    modules_reloaded_ns: u64,
+    covered_from_ns: u64,
+    epoch: Epoch,
+    /// Frames of a chain, leaf first; kept to save an allocation per new chain.
+    frames: Vec<(ModuleId, u64)>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins an archive.
+    pub(crate) fn new(
+        out: W,
+        facts: RecordingFacts,
+        kernel: Kernel,
+    ) -> Result<Self, archive::Error> {
+        let start_ns = facts.clock.monotonic_ns;
+        Ok(Self {
+            writer: Writer::new(out, &facts, Limits::default())?,
+            depth_limit: facts.max_stack as usize,
+            facts,
+            kernel,
+            passes: Passes::new(start_ns),
+            modules_reloaded_ns: start_ns,
+            covered_from_ns: start_ns,
+            epoch: Epoch::default(),
+            frames: Vec::new(),
+        })
+    }
+
+    /// Takes a sample of a process whose maps are as they were at that time.
+    pub(crate) fn sample(&mut self, sample: &RawSample<'_>, processes: &mut Processes) {
+        let thread = self.epoch.rows.thread(&mut self.writer, processes, sample);
+        let (user, end) = match processes.get(sample.pid) {
+            Some(process) => self.user_path(process, sample),
+            None => (NodeId::NONE, StackEnd::NoUser),
+        };
+        let kernel = self.kernel_path(sample.kernel, sample.time_ns);
+        let stack = self.epoch.interner.stack(&mut self.writer, Stack { user, kernel, end });
+        self.writer.sample(&Sample {
+            event: EVENT,
+            cpu: sample.cpu,
+            time_ns: sample.time_ns,
+            thread,
+            stack,
+            weight: None,
+            label_set: LabelSetId::NONE,
+        });
+    }
+
+    /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
+    /// frame pointers are arbitrary words of the target's memory.
+    fn user_path(&mut self, process: &Process, sample: &RawSample<'_>) -> (NodeId, StackEnd) {
+        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, StackEnd::NoUser) };
+        let region = process.maps().and_then(|maps| Some((maps, maps.find(leaf)?)));
+        let Some((maps, region)) = region else {
+            // An instruction pointer is a code address wherever it lies, and says no secret.
+            let unknown = Node { parent: NodeId::NONE, module: ModuleId::NONE, address: leaf };
+            let (node, _) = self.epoch.interner.node(&mut self.writer, unknown);
+            return (node, StackEnd::MapsUnknown);
+        };
+        let words = Words(&sample.user.0[8..]);
+        let key = CallersKey::new(process.context, words, sample.walk_end as u64);
+        let callers = match self.epoch.interner.callers(key) {
+            Some(known) => known,
+            None => {
+                let callers = self.user_callers(process, maps, words, sample.walk_end);
+                self.epoch.interner.remember_callers(key, callers);
+                callers
+            }
+        };
+        let (module, address) = self.user_frame(process, region, leaf);
+        let row = Node { parent: callers.path, module, address };
+        let (node, _) = self.epoch.interner.node(&mut self.writer, row);
+        (node, callers.end)
+    }
+
+    fn user_callers(
+        &mut self,
+        process: &Process,
+        maps: &AddressMap,
+        words: Words<'_>,
+        walk_end: WalkEnd,
+    ) -> Callers {
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        let mut end = None;
+        for word in words.iter() {
+            if word == 0 {
+                end = Some(StackEnd::Complete);
+                break;
+            }
+            // A return address may be the first byte behind its mapping (a call that never returns).
+            let Some(region) = maps.find(word - 1) else {
+                end = Some(StackEnd::NotCode);
+                break;
+            };
+            frames.push(self.user_frame(process, region, word));
+        }
+        let end = end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, walk_end));
+        let mut path = NodeId::NONE;
+        for (module, address) in frames.iter().rev() {
+            let row = Node { parent: path, module: *module, address: *address };
+            (path, _) = self.epoch.interner.node(&mut self.writer, row);
+        }
+        self.frames = frames;
+        Callers { path, end }
+    }
+
+    fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> (ModuleId, u64) {
+        let rows = &mut self.epoch.rows;
+        let module = rows.module(&mut self.writer, process, region);
+        rows.mapping(&mut self.writer, process, region, module);
+        let within = avma - region.start;
+        let address = match region.file.kind {
+            ModuleKind::File => region.file_offset.wrapping_add(within),
+            ModuleKind::Vdso => within,
+            _ => avma,
+        };
+        (module, address)
+    }
+
+    fn kernel_path(&mut self, words: Words<'_>, time_ns: u64) -> NodeId {
+        let Some(leaf) = words.get(0) else { return NodeId::NONE };
+        let above = Words(&words.0[8..]);
+        let key = CallersKey::new(KERNEL_CONTEXT, above, 0);
+        let callers = match self.epoch.interner.callers(key) {
+            Some(known) => known.path,
+            None => {
+                let mut path = NodeId::NONE;
+                for word in above.iter().rev().filter(|word| *word != 0) {
+                    path = self.kernel_frame(path, word, word - 1, time_ns);
+                }
+                let callers = Callers { path, end: StackEnd::Complete };
+                self.epoch.interner.remember_callers(key, callers);
+                path
+            }
+        };
+        self.kernel_frame(callers, leaf, leaf, time_ns)
+    }
+
+    /// `inside`: an address in the instruction meant, for looking up its name.
+    fn kernel_frame(&mut self, parent: NodeId, word: u64, inside: u64, time_ns: u64) -> NodeId {
+        let mut part = self.kernel.part_of(inside);
+        if part == KernelPart::Generated && time_ns >= self.modules_reloaded_ns + RELOAD_MODULES_NS
+        {
+            self.modules_reloaded_ns = time_ns;
+            self.kernel.reload_modules();
+            part = self.kernel.part_of(inside);
+        }
+        let module = self.epoch.rows.kernel_module(&mut self.writer, &self.kernel, part);
+        let base = self.kernel.base(part);
+        let row = Node { parent, module, address: word.wrapping_sub(base) };
+        let (node, is_new) = self.epoch.interner.node(&mut self.writer, row);
+        if is_new {
+            let generated = part == KernelPart::Generated;
+            self.epoch.names.want(inside, module, base, generated);
+        }
+        node
+    }
+
+    /// Notes processes that ended.
+    pub(crate) fn ended(&mut self, ended: &[Ended]) {
+        for one in ended {
+            self.epoch.rows.exit(&mut self.writer, *one);
+        }
+    }
+
+    /// Time of the oldest sample not yet written.
+    pub(crate) fn first_pending_ns(&self) -> Option<u64> {
+        self.writer.first_pending_ns()
+    }
+
+    /// Samples not yet written.
+    pub(crate) fn pending_samples(&self) -> usize {
+        self.writer.pending_samples()
+    }
+
+    /// Until when the archive states what was covered.
+    pub(crate) fn covered_to_ns(&self) -> u64 {
+        self.covered_from_ns
+    }
+
+    pub(crate) fn bytes_written(&self) -> u64 {
+        self.writer.bytes_written()
+    }
+
+    fn name_kernel_addresses(&mut self, namer: &impl NameAddress, now_ns: u64, last: bool) {
+        let writer = &mut self.writer;
+        let sink = |symbol: &_| writer.symbol(symbol);
+        self.epoch.names.resolve(namer, &mut self.passes, now_ns, last, sink);
+    }
+
+    /// Writes what is pending, and begins a new epoch when the old one is full.
+    pub(crate) fn flush(
+        &mut self,
+        state: FlushState<'_>,
+        namer: &impl NameAddress,
+    ) -> Result<(), archive::Error> {
+        let now_ns = state.clock.monotonic_ns;
+        let full = self.writer.wants_new_epoch(now_ns);
+        self.name_kernel_addresses(namer, now_ns, full);
+        let covered_from_ns = self.covered_from_ns;
+        self.writer.flush(&flush_of(state, covered_from_ns))?;
+        self.covered_from_ns = state.covered_to_ns;
+        if full {
+            self.facts.clock = host::clock();
+            self.writer.begin_epoch(&self.facts)?;
+            self.epoch = Epoch::default();
+        }
+        Ok(())
+    }
+
+    /// Writes what is pending and the end.
+    pub(crate) fn finish(
+        mut self,
+        state: FlushState<'_>,
+        namer: &impl NameAddress,
+        end: &End,
+    ) -> Result<W, archive::Error> {
+        self.name_kernel_addresses(namer, state.clock.monotonic_ns, true);
+        self.writer.finish(&flush_of(state, self.covered_from_ns), end)
+    }
+}
+
+fn flush_of(state: FlushState<'_>, covered_from_ns: u64) -> Flush<'_> {
+    Flush {
+        covered_from_ns,
+        covered_to_ns: state.covered_to_ns,
+        clock: state.clock,
+        ledger: state.ledger,
+        cost: Some(state.cost),
+        sideband_lost: state.sideband_lost,
+    }
+}
+
+/// How a chain ended all of whose words are code.
+///
+/// The kernel's own walk stops without a word at a frame pointer of zero (the outermost frame) and at
+/// one that cannot be read. Two frames and more were linked by at least one valid frame pointer and
+/// count as complete; a lone leaf had none that could be read.
+fn end_of_walk(frames: usize, depth_limit: usize, walk_end: WalkEnd) -> StackEnd {
+    match walk_end {
+        _ if frames >= depth_limit => StackEnd::DepthLimit,
+        WalkEnd::Limit => StackEnd::DepthLimit,
+        WalkEnd::Zero => StackEnd::Complete,
+        WalkEnd::Fault => StackEnd::Fault,
+        WalkEnd::Unknown if frames > 1 => StackEnd::Complete,
+        WalkEnd::Unknown => StackEnd::Fault,
+    }
+}

@@ -1,0 +1,295 @@
+//! Rows of the archive's tables, written when the first sample of an epoch needs them.
+
+use std::io::Write;
+use std::rc::Rc;
+
+use archive::Writer;
+use profile::{
+    Avma, BuildId, BuildIdFrom, Cgroup, CgroupId, Exit, FileOffset, Mapping, Module, ModuleId,
+    ModuleKind, Pid, ProcessId, Text, Thread, ThreadId, Tid,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::decode::RawSample;
+use crate::elf_facts::{self, ElfFacts};
+use crate::host;
+use crate::kernel::{Kernel, KernelPart};
+use crate::mapped_file::MappedFile;
+use crate::maps::Region;
+use crate::open_mapped;
+use crate::process::{Ended, HostFacts, Process, Processes};
+use crate::procfs;
+use crate::sideband::Identity;
+
+/// Parents whose rows are written with a process's own.
+const MAX_ANCESTORS: usize = 8;
+
+/// What makes two mapped files the same module.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct ModuleIdentity {
+    path: Box<[u8]>,
+    scope: Text,
+    build_id: BuildId,
+    /// Only where there is no build-id: the same file is reported with and without inode.
+    dev_inode: ((u32, u32), u64),
+}
+
+/// A file as one process sees it: the same path in another mount namespace is another file.
+type FileKey = (*const MappedFile, u64);
+
+/// Ids given out in this epoch.
+#[derive(Default, Debug)]
+pub(crate) struct Rows {
+    cgroups: FxHashMap<u64, CgroupId>,
+    processes: FxHashMap<u64, ProcessId>,
+    threads: FxHashMap<(u32, u64, [u8; 16]), ThreadId>,
+    /// Holds the file, so that its address stays its own.
+    files: FxHashMap<FileKey, (Rc<MappedFile>, ModuleId)>,
+    modules: FxHashMap<ModuleIdentity, ModuleId>,
+    /// By base address: a number of a kernel module may change its meaning.
+    kernel: FxHashMap<u64, ModuleId>,
+    mappings: FxHashSet<(u64, u64)>,
+}
+
+impl Rows {
+    /// The thread of a sample.
+    pub(crate) fn thread<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        processes: &mut Processes,
+        sample: &RawSample<'_>,
+    ) -> ThreadId {
+        let uid = processes.get(sample.pid).map_or(0, |p| p.uid);
+        let mut comm = [0; 16];
+        comm[..sample.comm.len()].copy_from_slice(sample.comm);
+        let key = (sample.tid, uid, comm);
+        if let Some(known) = self.threads.get(&key) {
+            return *known;
+        }
+        let process = self.process(writer, processes, sample);
+        let id = writer.thread(&Thread {
+            tid: Tid(sample.tid),
+            process,
+            comm: Text::from(sample.comm),
+            start_ns: 0,
+        });
+        self.threads.insert(key, id);
+        id
+    }
+
+    fn process<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        processes: &mut Processes,
+        sample: &RawSample<'_>,
+    ) -> ProcessId {
+        // From the sampled process up to the first that is written already, or not followed.
+        let mut line = Vec::new();
+        let mut parent = ProcessId::NONE;
+        let mut pid = sample.pid;
+        while let Some(process) = processes.get(pid).filter(|_| line.len() <= MAX_ANCESTORS) {
+            if let Some(known) = self.processes.get(&process.uid) {
+                parent = *known;
+                break;
+            }
+            if line.contains(&pid) {
+                break;
+            }
+            line.push(pid);
+            pid = process.parent;
+        }
+        for pid in line.into_iter().rev() {
+            let cgroup_id = (pid == sample.pid).then_some(sample.cgroup_id);
+            let Some(process) = processes.get_mut(pid) else { continue };
+            process.facts.get_or_insert_with(|| host_facts(pid));
+            parent = self.one_process(writer, process, parent, cgroup_id);
+        }
+        parent
+    }
+
+    fn one_process<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        process: &Process,
+        parent: ProcessId,
+        cgroup_id: Option<u64>,
+    ) -> ProcessId {
+        let facts = process.facts.clone().unwrap_or_default();
+        let cgroup = cgroup_id.map_or(CgroupId::NONE, |id| self.cgroup(writer, id, process.pid));
+        let exe = self.exe(writer, process);
+        let id = writer.process(&profile::Process {
+            pid: Pid(process.pid),
+            start_ns: process.start_ns,
+            image: process.image,
+            image_ns: process.image_ns,
+            parent,
+            ns_pid: facts.ns_pid,
+            cgroup,
+            exe,
+            argv0: facts.argv0,
+        });
+        self.processes.insert(process.uid, id);
+        id
+    }
+
+    fn cgroup<W: Write>(&mut self, writer: &mut Writer<W>, id: u64, pid: u32) -> CgroupId {
+        *self
+            .cgroups
+            .entry(id)
+            .or_insert_with(|| writer.cgroup(&Cgroup { id, path: procfs::cgroup_path(pid) }))
+    }
+
+    fn exe<W: Write>(&mut self, writer: &mut Writer<W>, process: &Process) -> ModuleId {
+        let Some(maps) = process.maps() else { return ModuleId::NONE };
+        let region = match &process.exe {
+            Some(exe) => maps.regions().iter().find(|r| Rc::ptr_eq(&r.file, exe)),
+            None => {
+                let path = procfs::exe(process.pid);
+                let path = path.0.strip_suffix(b" (deleted)").unwrap_or(&path.0);
+                maps.regions().iter().find(|r| *r.file.path == *path)
+            }
+        };
+        region
+            .filter(|r| r.file.kind == ModuleKind::File)
+            .map_or(ModuleId::NONE, |r| self.module(writer, process, r))
+    }
+
+    /// The module a region maps, as this process sees it.
+    pub(crate) fn module<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        process: &Process,
+        region: &Region,
+    ) -> ModuleId {
+        let file = &region.file;
+        let mount_ns = process.facts.as_ref().map(|f| &f.mount_ns);
+        let scope = match file.kind {
+            ModuleKind::Vdso => 0, // the kernel's own, the same for all
+            ModuleKind::File => mount_ns.map_or(0, |ns| namespace_number(ns)),
+            _ => process.uid,
+        };
+        let key = (Rc::as_ptr(file), scope);
+        if let Some((_, known)) = self.files.get(&key) {
+            return *known;
+        }
+        let row = self.module_row(process, region);
+        let identity = ModuleIdentity {
+            path: file.path.clone(),
+            scope: match file.kind {
+                ModuleKind::File => row.mount_ns.clone(),
+                _ => Text::from(scope.to_string()),
+            },
+            build_id: row.build_id,
+            dev_inode: if row.build_id.is_empty() { (row.dev, row.inode) } else { ((0, 0), 0) },
+        };
+        let id = *self.modules.entry(identity).or_insert_with(|| writer.module(&row));
+        self.files.insert(key, (Rc::clone(file), id));
+        id
+    }
+
+    fn module_row(&self, process: &Process, region: &Region) -> Module {
+        let file = &region.file;
+        let mut row = Module::new(file.kind, &*file.path);
+        row.deleted = file.deleted;
+        match file.kind {
+            ModuleKind::Anon => {
+                row.process = self.processes.get(&process.uid).copied().unwrap_or(ProcessId::NONE);
+                return row;
+            }
+            ModuleKind::File => {
+                row.mount_ns =
+                    process.facts.as_ref().map(|f| f.mount_ns.clone()).unwrap_or_default();
+            }
+            _ => {}
+        }
+        match file.identity {
+            Identity::BuildId(id) => {
+                row.build_id = id;
+                row.build_id_from = BuildIdFrom::KernelRecord;
+            }
+            Identity::Inode { dev, inode, generation } => {
+                (row.dev, row.inode, row.inode_generation) = (dev, inode, generation);
+            }
+        }
+        if file.facts.borrow().is_none() {
+            let facts = match file.kind {
+                ModuleKind::Vdso => vdso_facts(region),
+                _ => open_mapped::facts(process.pid, region),
+            };
+            *file.facts.borrow_mut() = facts;
+        }
+        if let Some(facts) = &*file.facts.borrow() {
+            if row.build_id.is_empty() && !facts.build_id.is_empty() {
+                row.build_id = facts.build_id;
+                row.build_id_from = BuildIdFrom::FileNote;
+            }
+            row.go_build_id = facts.go_build_id.clone();
+            row.segments.clone_from(&facts.segments);
+            row.file_bytes = facts.file_bytes;
+        }
+        row
+    }
+
+    /// Notes that a region was hit, the first time it is.
+    pub(crate) fn mapping<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        process: &Process,
+        region: &Region,
+        module: ModuleId,
+    ) {
+        if self.mappings.insert((process.uid, region.start))
+            && let Some(row) = self.processes.get(&process.uid)
+        {
+            writer.mapping(&Mapping {
+                process: *row,
+                start: Avma(region.start),
+                bytes: region.end - region.start,
+                file_offset: FileOffset(region.file_offset),
+                module,
+                since_ns: process.image_ns,
+            });
+        }
+    }
+
+    /// The module of a part of the kernel.
+    pub(crate) fn kernel_module<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        kernel: &Kernel,
+        part: KernelPart,
+    ) -> ModuleId {
+        let base = kernel.base(part);
+        *self.kernel.entry(base).or_insert_with(|| writer.module(&kernel.module_row(part)))
+    }
+
+    /// Notes the end of a process that was written.
+    pub(crate) fn exit<W: Write>(&mut self, writer: &mut Writer<W>, ended: Ended) {
+        if let Some(process) = self.processes.get(&ended.uid) {
+            writer.exit(Exit { process: *process, at_ns: ended.at_ns });
+        }
+    }
+}
+
+fn host_facts(pid: u32) -> HostFacts {
+    HostFacts {
+        argv0: procfs::argv0(pid),
+        ns_pid: procfs::status_ids(pid).map_or(0, |(_, innermost)| innermost),
+        mount_ns: procfs::mount_namespace(pid),
+    }
+}
+
+/// 4026531841 of "mnt:[4026531841]".
+fn namespace_number(text: &Text) -> u64 {
+    let digits = text.0.iter().filter(|b| b.is_ascii_digit());
+    digits.fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
+}
+
+fn vdso_facts(region: &Region) -> Option<ElfFacts> {
+    let image = host::vdso_image((region.end - region.start) as usize)?;
+    let facts = elf_facts::read(|offset, length| {
+        let start = (offset as usize).min(image.len());
+        image[start..start.saturating_add(length).min(image.len())].to_vec()
+    })?;
+    Some(ElfFacts { file_bytes: image.len() as u64, ..facts })
+}

@@ -1,0 +1,268 @@
+//! One recording in progress: drains the rings, applies what came in order of time, keeps the ledger.
+
+use std::collections::BTreeMap;
+
+use profile::{CpuLedger, DropCause, End};
+
+use crate::bpf::LoadedBpf;
+use crate::decode::decode;
+use crate::error::Error;
+use crate::events::Events;
+use crate::host;
+use crate::kernel_names::NameAddress as _;
+use crate::maps::{MapsEntry, parse_line};
+use crate::output::Output;
+use crate::pending::{Apply, Later, Pending};
+use crate::process::{Processes, World};
+use crate::procfs::{self, Stat};
+use crate::recorder::{EVENT, FlushState, Recorder};
+use crate::ring::Ring;
+use crate::sideband::{Change, SideBand};
+
+/// What happened this long ago has been written to its ring: the kernel takes the time of a side-band
+/// record before it writes it.
+const WATERMARK_NS: u64 = 5_000_000;
+/// A sample is written at the latest this long after it was taken, and a tick.
+const FLUSH_AFTER_NS: u64 = 700_000_000;
+/// Without samples the archive still says what was covered.
+const FLUSH_EMPTY_AFTER_NS: u64 = 5_000_000_000;
+/// Bounds the memory of samples that wait for a flush.
+const FLUSH_SAMPLES: usize = 16_384;
+const TIDY_EVERY_NS: u64 = 1_000_000_000;
+
+/// What the end says, and the live line.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Progress {
+    pub(crate) ledger: Vec<CpuLedger>,
+    pub(crate) sideband_lost: u64,
+    pub(crate) follow_failed: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Progress {
+    /// Sum over all CPUs.
+    pub(crate) fn sum(&self) -> CpuLedger {
+        let mut ledger = profile::Ledger::default();
+        self.ledger.iter().for_each(|row| ledger.update(row));
+        ledger.sum(EVENT)
+    }
+}
+
+/// Everything that is open while recording.
+pub(crate) struct Session {
+    pub(crate) bpf: LoadedBpf,
+    pub(crate) ring: Ring,
+    pub(crate) events: Events,
+    pub(crate) processes: Processes,
+    pub(crate) recorder: Recorder<Output>,
+    /// Children are added to the filter here, because BPF cannot.
+    pub(crate) follow_by_records: bool,
+    pub(crate) pending: Pending,
+    pub(crate) counts: Counts,
+    pub(crate) next_tidy_ns: u64,
+}
+
+/// What we count ourselves.
+#[derive(Default, Debug)]
+pub(crate) struct Counts {
+    /// Samples given to the archive, by CPU.
+    written: BTreeMap<u32, u64>,
+    /// Records that did not decode, by CPU.
+    bad_records: BTreeMap<u32, u64>,
+    sideband_lost: u64,
+}
+
+impl Session {
+    /// Drains and applies what is due, and flushes when it is time. Returns whether the set of CPUs
+    /// changed.
+    pub(crate) fn tick(&mut self) -> Result<bool, archive::Error> {
+        let now_ns = host::monotonic_ns();
+        self.drain_and_apply(now_ns.saturating_sub(WATERMARK_NS));
+        let mut cpus_changed = false;
+        if now_ns >= self.next_tidy_ns {
+            self.next_tidy_ns = now_ns + TIDY_EVERY_NS;
+            self.tidy(now_ns);
+            cpus_changed = self.events.follow_hotplug(self.bpf.sampling_program());
+        }
+        let covered_to_ns = now_ns.saturating_sub(WATERMARK_NS);
+        let oldest_ns = self.recorder.first_pending_ns();
+        if oldest_ns.is_some_and(|oldest| now_ns >= oldest + FLUSH_AFTER_NS)
+            || self.recorder.pending_samples() >= FLUSH_SAMPLES
+            || now_ns >= self.recorder.covered_to_ns() + FLUSH_EMPTY_AFTER_NS
+        {
+            self.flush(covered_to_ns)?;
+        }
+        Ok(cpus_changed)
+    }
+
+    fn drain_and_apply(&mut self, watermark_ns: u64) {
+        let pending = &mut self.pending;
+        let mut record = Vec::new();
+        self.ring.drain(&mut record, |record| pending.push_sample(record));
+        pending.later.drain(&mut self.events);
+        let mut to = ToArchive {
+            events: &mut self.events,
+            processes: &mut self.processes,
+            recorder: &mut self.recorder,
+            counts: &mut self.counts,
+            follow: self.follow_by_records.then_some(&self.bpf),
+        };
+        pending.apply(watermark_ns, &mut to);
+    }
+
+    fn tidy(&mut self, now_ns: u64) {
+        let mut world = RunningSystem { later: &mut self.pending.later, events: &mut self.events };
+        let ended = self.processes.tidy(now_ns, &mut world);
+        if self.follow_by_records {
+            ended.iter().for_each(|one| self.bpf.remove_target(one.pid));
+        }
+        self.recorder.ended(&ended);
+    }
+
+    fn flush(&mut self, covered_to_ns: u64) -> Result<(), archive::Error> {
+        let progress = self.progress();
+        let state = flush_state(&progress, &self.bpf, covered_to_ns);
+        self.recorder.flush(state, &self.bpf)
+    }
+
+    /// Counters as of now.
+    pub(crate) fn progress(&mut self) -> Progress {
+        let counters = self.bpf.counters().unwrap_or_default();
+        let observed: BTreeMap<u32, u64> = self.events.observed_ns().collect();
+        let ledger = counters.iter().zip(0u32..).filter_map(|(counted, cpu)| {
+            let observed_ns = *observed.get(&cpu)?; // others were never online
+            let mut dropped = [0; DropCause::COUNT];
+            dropped[DropCause::RingFull as usize] = counted.ring_full;
+            dropped[DropCause::RingBusy as usize] = counted.ring_busy;
+            dropped[DropCause::BadRecord as usize] =
+                self.counts.bad_records.get(&cpu).copied().unwrap_or(0);
+            Some(CpuLedger {
+                event: EVENT,
+                cpu,
+                fired: counted.fired,
+                written: self.counts.written.get(&cpu).copied().unwrap_or(0),
+                written_weight: 0,
+                dropped,
+                idle: counted.idle,
+                own: counted.own,
+                other: counted.other,
+                observed_ns,
+            })
+        });
+        Progress {
+            ledger: ledger.collect(),
+            sideband_lost: self.counts.sideband_lost + self.events.undecoded(),
+            follow_failed: counters.iter().map(|c| c.follow_failed).sum(),
+            bytes: self.recorder.bytes_written(),
+        }
+    }
+
+    /// Stops sampling, writes everything that was taken and the end.
+    pub(crate) fn finish(mut self, end: End) -> (Progress, Result<(), archive::Error>) {
+        self.events.stop_sampling();
+        let at_ns = host::monotonic_ns();
+        self.drain_and_apply(u64::MAX);
+        self.tidy(at_ns);
+        let mut progress = self.progress();
+        let state = flush_state(&progress, &self.bpf, at_ns);
+        let end = End { at_ns, ..end };
+        let result = self.recorder.finish(state, &self.bpf, &end);
+        let result = result.map(|output| progress.bytes = output.written_bytes());
+        (progress, result)
+    }
+}
+
+fn flush_state<'a>(progress: &'a Progress, bpf: &LoadedBpf, covered_to_ns: u64) -> FlushState<'a> {
+    let stats = bpf.run_stats();
+    let mut cost = host::own_cost();
+    (cost.bpf_ns, cost.bpf_runs) = (stats.ns, stats.runs);
+    FlushState {
+        covered_to_ns,
+        clock: host::clock(),
+        ledger: &progress.ledger,
+        cost,
+        sideband_lost: progress.sideband_lost,
+    }
+}
+
+/// Applies what was drained: follows processes, and records samples.
+struct ToArchive<'a> {
+    events: &'a mut Events,
+    processes: &'a mut Processes,
+    recorder: &'a mut Recorder<Output>,
+    counts: &'a mut Counts,
+    /// Where children are added to the filter, when BPF does not do it itself.
+    follow: Option<&'a LoadedBpf>,
+}
+
+impl Apply for ToArchive<'_> {
+    fn side_band(&mut self, record: SideBand, later: &mut Later) {
+        if let Change::Lost { records } = record.change {
+            self.counts.sideband_lost += records;
+        }
+        let (pid, is_fork) = (record.pid, matches!(record.change, Change::Fork { .. }));
+        self.processes.apply(record, &mut RunningSystem { later, events: self.events });
+        if let Some(bpf) = self.follow.filter(|_| is_fork)
+            && self.processes.get(pid).is_some()
+        {
+            // A full table loses children, as it does in BPF.
+            let _ = bpf.add_target(pid);
+        }
+    }
+
+    fn sample(&mut self, record: &[u8], later: &mut Later) {
+        match decode(record) {
+            Ok(sample) => {
+                let mut world = RunningSystem { later, events: self.events };
+                let leaf = sample.user.get(0);
+                let (pid, tid, time_ns) = (sample.pid, sample.tid, sample.time_ns);
+                self.processes.of_sample(pid, tid, time_ns, leaf, &mut world);
+                self.recorder.sample(&sample, self.processes);
+                *self.counts.written.entry(sample.cpu).or_default() += 1;
+            }
+            Err(_) => {
+                let cpu = crate::decode::cpu_of(record);
+                *self.counts.bad_records.entry(cpu).or_default() += 1;
+            }
+        }
+    }
+}
+
+/// The system as it is now.
+pub(crate) struct RunningSystem<'a> {
+    pub(crate) later: &'a mut Later,
+    pub(crate) events: &'a mut Events,
+}
+
+impl World for RunningSystem<'_> {
+    fn stat(&mut self, pid: u32) -> Option<Stat> {
+        procfs::stat(pid)
+    }
+
+    fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
+        procfs::for_each_maps_line(tid, |line| {
+            if let Some(entry) = parse_line(line) {
+                sink(entry);
+            }
+        })
+    }
+
+    fn exec_since(&mut self, pid: u32, time_ns: u64) -> bool {
+        self.later.drain(self.events);
+        self.later.exec_after(pid, time_ns)
+    }
+
+    fn now_ns(&mut self) -> u64 {
+        host::monotonic_ns()
+    }
+}
+
+/// Loads the program that names kernel addresses; says why names will come later where it cannot.
+pub(crate) fn prepare_names(bpf: &mut LoadedBpf) -> Result<(), Error> {
+    bpf.load_namer()?;
+    // A kernel may accept the program and not its test run (before 5.10).
+    if bpf.name(0).is_none() {
+        bpf.unload_namer();
+    }
+    Ok(())
+}
