@@ -61,7 +61,7 @@ impl Host {
 
     fn pick(numbers: &mut Numbers) -> usize {
         // The square of an even distribution: a tenth of the stacks gets a third of the samples.
-        let n = numbers.below(1 << 20) as f64 / (1 << 20) as f64;
+        let n = numbers.below(1 << 20) as f64 / f64::from(1 << 20);
         (n * n * STACKS as f64) as usize
     }
 }

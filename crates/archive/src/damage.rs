@@ -11,14 +11,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::PoisonError;
 
 use profile::EventId;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::Archive;
+use crate::index::State;
 use crate::inflate::{Inflater, LostReason, check};
-use crate::reader::{DataFrame, State};
-use crate::scan::Finding;
+use crate::scan::{Finding, Frame};
 
 /// Statements about single places that are listed; a file can hold millions.
 const LISTED: usize = 20;
@@ -43,6 +44,23 @@ pub struct LostBlock {
     pub weight: u64,
     /// Why.
     pub reason: LostReason,
+}
+
+impl LostBlock {
+    /// As its header describes it, where that can be read.
+    pub(crate) fn new(frame: &Result<Frame, LostReason>, reason: LostReason) -> Self {
+        let header = frame.as_ref().map(|frame| frame.header).unwrap_or_default();
+        Self {
+            seq: header.seq,
+            epoch: header.epoch,
+            first_ns: header.first_ns,
+            last_ns: header.last_ns,
+            event: EventId(header.event.into()),
+            rows: header.rows.into(),
+            weight: header.weight,
+            reason,
+        }
+    }
 }
 
 /// Samples of one event that were written and cannot be read.
@@ -94,7 +112,8 @@ impl Archive {
     /// run over [`Archive::data_blocks`] that is none.
     #[must_use]
     pub fn damage(&self) -> Damage {
-        self.data
+        self.index
+            .data
             .par_iter()
             .filter(|data| data.state() == State::Unread)
             .for_each_init(Inflater::new, |inflater, data| drop(self.load(inflater, data)));
@@ -117,7 +136,7 @@ impl Archive {
 
     fn list_lost_blocks(&self, statements: &mut Vec<String>) {
         let mut inflater = Inflater::new();
-        let lost = self.data.iter().filter(|data| data.state() == State::Lost);
+        let lost = self.index.data.iter().filter(|data| data.state() != State::Read);
         let mut reasons = 0;
         let lost = lost.map(|data| {
             reasons += 1;
@@ -127,6 +146,7 @@ impl Archive {
         });
         list(statements, lost, "data blocks are lost");
         let others: Vec<_> = self
+            .index
             .others
             .par_iter()
             .filter_map(|frame| check(&self.source, frame).err().map(|why| (frame.header.seq, why)))
@@ -143,7 +163,7 @@ impl Archive {
             let (seq, last_ns) = (Some(ending.seq), ending.end.at_ns);
             return Anchor { seq, last_ns, totals: sums(&ending.totals) };
         }
-        let last = self.data.iter().rev().find(|data| data.state() == State::Read);
+        let last = self.index.data.iter().rev().find(|data| data.state() == State::Read);
         match last.and_then(|data| self.load(&mut Inflater::new(), data).ok()) {
             Some(block) => Anchor {
                 seq: Some(block.seq()),
@@ -158,28 +178,28 @@ impl Archive {
         }
     }
 
+    /// What was written through the anchor less what was read; after it, what the headers say. Nothing
+    /// after it was read, for then it would be the anchor.
     fn lost_samples(&self, anchor: &Anchor, statements: &mut Vec<String>) -> Vec<LostSamples> {
-        let before = |data: &DataFrame| anchor.seq.is_some_and(|seq| data.frame.header.seq <= seq);
         let mut lost = anchor.totals.clone();
         let mut too_many = false;
-        for data in self.data.iter().filter(|d| d.state() == State::Read && before(d)) {
-            let header = &data.frame.header;
-            let Some(left) = lost.get_mut(&EventId(header.event.into())) else {
-                too_many |= header.rows > 0;
-                continue;
-            };
-            let rows = left.0.checked_sub(header.rows.into());
-            let weight = left.1.checked_sub(header.weight);
-            too_many |= rows.is_none() || weight.is_none();
-            *left = (rows.unwrap_or(0), weight.unwrap_or(0));
+        for (event, read) in self.read.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let written = lost.entry(*event).or_default();
+            too_many |= read.0 > written.0 || read.1 > written.1;
+            *written = (written.0.saturating_sub(read.0), written.1.saturating_sub(read.1));
         }
         if too_many {
             statements.push("more samples were read than the totals say were written".to_owned());
         }
-        for data in self.data.iter().filter(|d| d.state() == State::Lost && !before(d)) {
-            let header = &data.frame.header;
-            let sum = lost.entry(EventId(header.event.into())).or_default();
-            *sum = (sum.0.saturating_add(header.rows.into()), sum.1.saturating_add(header.weight));
+        let mut inflater = Inflater::new();
+        let unread = self.index.data.iter().rev().take_while(|data| data.state() != State::Read);
+        for data in unread {
+            let Err(block) = self.load(&mut inflater, data) else { continue };
+            if anchor.seq.is_some_and(|seq| block.seq <= seq) {
+                break;
+            }
+            let sum = lost.entry(block.event).or_default();
+            *sum = (sum.0.saturating_add(block.rows), sum.1.saturating_add(block.weight));
         }
         let lost: Vec<LostSamples> = lost
             .into_iter()
@@ -198,11 +218,10 @@ impl Archive {
     /// Without an end: the time up to which every block is read or known by its header.
     fn known_until_ns(&self, anchor: &Anchor) -> u64 {
         let after = |seq: u32| anchor.seq.is_none_or(|anchor| seq > anchor);
-        if self.gaps.iter().any(|(from, _)| after(*from)) {
+        if self.index.gaps.iter().any(|(from, _)| after(*from)) {
             return anchor.last_ns;
         }
-        let ends = self.data.iter().map(|data| data.frame.header.last_ns);
-        ends.fold(anchor.last_ns, u64::max)
+        self.index.covered_to_ns.max(anchor.last_ns)
     }
 }
 

@@ -103,7 +103,7 @@ fn weights_beyond_64_bits_are_a_damaged_block() {
     let block = (Summary { weight: u64::MAX - 3, ..summary }, content);
     let (archive, damage) = open(vec![], vec![block.clone(), block]);
     let lost: Vec<_> = archive.data_blocks().filter_map(Result::err).collect();
-    assert_eq!(lost[0].reason, LostReason::Content("the archive's weights overflow"));
+    assert_eq!(lost[0].reason, LostReason::Content("the weights overflow"));
     assert!(!damage.complete);
 }
 

@@ -24,9 +24,10 @@ pub(crate) const FRAME_HEADER_BYTES: usize = SKIPPABLE_BYTES + FRAME_PAYLOAD_BYT
 pub(crate) const MAX_INFLATED_BYTES: usize = 1 << 20;
 
 /// What a data frame holds. Numbers are final.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) enum Kind {
     Defs,
+    #[default]
     Data,
     End,
     /// Unwind data, embedded files, or what a newer writer adds.
@@ -128,7 +129,7 @@ impl FileHeader {
 }
 
 /// What stands before each data frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct FrameHeader {
     pub kind: Kind,
     pub event: u16,

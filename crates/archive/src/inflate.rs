@@ -24,6 +24,9 @@ pub enum LostReason {
     /// The checksums hold, but the content breaks a rule of the format.
     #[error("{0}")]
     Content(&'static str),
+    /// The file is not any more what it was when it was opened.
+    #[error("the file has changed")]
+    Changed,
     /// The system could not read it.
     #[error("it cannot be read ({0})")]
     Read(ErrorKind),
@@ -38,6 +41,13 @@ pub(crate) struct Inflater {
 impl Inflater {
     pub fn new() -> Self {
         Self { decompressor: Decompressor::new().ok(), window: Window::default() }
+    }
+
+    /// Reads the header of a frame that was found before.
+    pub fn frame(&mut self, source: &Source, header_at: u64) -> Result<Frame, LostReason> {
+        Frame::read(source, &mut self.window, header_at)
+            .map_err(|error| LostReason::Read(error.kind()))?
+            .ok_or(LostReason::Changed)
     }
 
     /// The frame's content. Memory is at most 1 MiB, whatever the frame says.

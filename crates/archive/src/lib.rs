@@ -65,6 +65,7 @@ mod forged;
 mod frames;
 mod header;
 mod ids;
+mod index;
 mod inflate;
 mod pending;
 mod reader;

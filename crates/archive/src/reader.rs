@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use profile::{CpuLedger, End, EventId, RecordingFacts, Tables};
 use prost::Message;
@@ -11,7 +11,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use crate::damage::{LostBlock, list};
 use crate::data::{DataBlock, read_totals};
 use crate::definitions::{Definitions, EpochIds};
-use crate::header::Kind;
+use crate::index::{DataFrame, Index, State};
 use crate::inflate::{Inflater, LostReason};
 use crate::scan::{Frame, scan};
 use crate::source::Source;
@@ -24,8 +24,8 @@ const DEFINITIONS_RATIO: u64 = 32;
 /// Definition frames inflated at a time, in parallel: at most 32 MiB.
 const INFLATE_AHEAD: usize = 32;
 
-/// An opened archive. Its memory grows with what is defined and, by an index of 80 bytes a block, with
-/// the length of the recording, never with the number of samples.
+/// An opened archive. Its memory grows with what is defined and, by 16 bytes a block, with the length of
+/// the recording, never with the number of samples.
 pub struct Archive {
     pub(crate) source: Source,
     pub(crate) facts: RecordingFacts,
@@ -33,11 +33,9 @@ pub struct Archive {
     epochs: BTreeMap<u32, EpochIds>,
     no_ids: EpochIds,
     pub(crate) ending: Option<Ending>,
-    pub(crate) data: Vec<DataFrame>,
-    /// Frames that ordinary reading hops over.
-    pub(crate) others: Vec<Frame>,
-    /// Sequence numbers `from..to` that no frame has.
-    pub(crate) gaps: Vec<(u32, u32)>,
+    pub(crate) index: Index,
+    /// What was read so far, each block counted once: rows and weight by event.
+    pub(crate) read: Mutex<BTreeMap<EventId, (u64, u64)>>,
     /// What opening found wrong.
     pub(crate) statements: Vec<String>,
 }
@@ -50,37 +48,11 @@ pub(crate) struct Ending {
     pub totals: Vec<(EventId, u64, u64)>,
 }
 
-pub(crate) struct DataFrame {
-    pub frame: Frame,
-    /// The sum of all weights up to here does not fit into 64 bits: no true file says that.
-    absurd: bool,
-    state: AtomicU8,
-}
-
-/// What became of a data frame so far.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub(crate) enum State {
-    Unread,
-    Read,
-    Lost,
-}
-
-impl DataFrame {
-    pub fn state(&self) -> State {
-        match self.state.load(Ordering::Relaxed) {
-            state if state == State::Read as u8 => State::Read,
-            state if state == State::Lost as u8 => State::Lost,
-            _ => State::Unread,
-        }
-    }
-}
-
 impl std::fmt::Debug for Archive {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Archive")
             .field("bytes", &self.source.len())
-            .field("data_blocks", &self.data.len())
+            .field("data_blocks", &self.index.data.len())
             .field("statements", &self.statements)
             .finish_non_exhaustive()
     }
@@ -104,35 +76,30 @@ impl Archive {
     }
 
     fn from_source(source: Source) -> Result<Self, Error> {
-        let scan = scan(&source)?;
+        let mut index = Index::default();
+        let findings = scan(&source, |frame| index.add(frame))?;
         let mut statements = Vec::new();
-        list(&mut statements, scan.findings.iter(), "places like these");
-        let gaps = gaps(&scan.frames);
-        let missing: u64 = gaps.iter().map(|(from, to)| u64::from(to - from)).sum();
-        if missing > 0 {
-            statements.push(format!("{missing} blocks are missing"));
+        list(&mut statements, findings.iter(), "places like these");
+        if index.missing() > 0 {
+            statements.push(format!("{} blocks are missing", index.missing()));
         }
-        let of = |kind| scan.frames.iter().filter(move |frame| frame.header.kind == kind);
-        let frames: Vec<Frame> = of(Kind::Defs).copied().collect();
-        let mut definitions = read_definitions(&source, &frames, &mut statements);
+        let mut definitions = read_definitions(&source, &index.definitions, &mut statements);
         let mut ending = None;
-        for frame in of(Kind::End) {
+        for frame in &index.ends {
             match read_ending(&source, frame, &mut definitions) {
                 Ok(last) => ending = Some(last),
                 Err(reason) => statements.push(format!("the end is damaged: {reason}")),
             }
         }
         definitions.finish();
-        let other = |frame: &&Frame| matches!(frame.header.kind, Kind::Other(_));
         Ok(Self {
             facts: definitions.facts.ok_or(Error::NoFacts { file_bytes: source.len() })?,
             tables: definitions.tables,
             epochs: definitions.epochs,
             no_ids: EpochIds::default(),
             ending,
-            data: data_frames(of(Kind::Data)),
-            others: scan.frames.iter().filter(other).copied().collect(),
-            gaps,
+            index,
+            read: Mutex::default(),
             statements,
             source,
         })
@@ -167,7 +134,8 @@ impl Archive {
     pub fn data_blocks(
         &self,
     ) -> impl IndexedParallelIterator<Item = Result<DataBlock<'_>, LostBlock>> + '_ {
-        self.data.par_iter().map_init(Inflater::new, |inflater, data| self.load(inflater, data))
+        let frames = self.index.data.par_iter();
+        frames.map_init(Inflater::new, |inflater, data| self.load(inflater, data))
     }
 
     /// One data block, and a note of whether it can be read.
@@ -176,53 +144,32 @@ impl Archive {
         inflater: &mut Inflater,
         data: &DataFrame,
     ) -> Result<DataBlock<'_>, LostBlock> {
-        let header = data.frame.header;
-        let ids = self.epochs.get(&header.epoch).unwrap_or(&self.no_ids);
-        let block = if data.absurd {
-            Err(LostReason::Content("the archive's weights overflow"))
-        } else {
-            inflater
-                .inflate(&self.source, &data.frame)
-                .and_then(|content| DataBlock::decode(content, header, ids))
+        let frame = inflater.frame(&self.source, data.at);
+        let block = match &frame {
+            Err(reason) => Err(*reason),
+            Ok(_) if data.state() == State::Absurd => {
+                return Err(LostBlock::new(&frame, LostReason::Content("the weights overflow")));
+            }
+            Ok(frame) => inflater.inflate(&self.source, frame).and_then(|content| {
+                let ids = self.epochs.get(&frame.header.epoch).unwrap_or(&self.no_ids);
+                DataBlock::decode(content, frame.header, ids)
+            }),
         };
-        let state = if block.is_ok() { State::Read } else { State::Lost };
-        data.state.store(state as u8, Ordering::Relaxed);
-        block.map_err(|reason| LostBlock {
-            seq: header.seq,
-            epoch: header.epoch,
-            first_ns: header.first_ns,
-            last_ns: header.last_ns,
-            event: EventId(header.event.into()),
-            rows: header.rows.into(),
-            weight: header.weight,
-            reason,
-        })
-    }
-}
-
-/// Sequence numbers are consecutive; what is missing, up to the last frame.
-fn gaps(frames: &[Frame]) -> Vec<(u32, u32)> {
-    let mut expected = 0;
-    let mut gaps = Vec::new();
-    for frame in frames {
-        if frame.header.seq > expected {
-            gaps.push((expected, frame.header.seq));
+        match block {
+            Ok(block) => {
+                if data.note(State::Read) {
+                    let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+                    let sum = read.entry(block.event()).or_default();
+                    *sum = (sum.0 + block.rows() as u64, sum.1 + block.weight());
+                }
+                Ok(block)
+            }
+            Err(reason) => {
+                data.note(State::Lost);
+                Err(LostBlock::new(&frame, reason))
+            }
         }
-        expected = frame.header.seq.saturating_add(1);
     }
-    gaps
-}
-
-fn data_frames<'a>(frames: impl Iterator<Item = &'a Frame>) -> Vec<DataFrame> {
-    let mut sum = 0u64;
-    frames
-        .map(|frame| {
-            let next = sum.checked_add(frame.header.weight);
-            sum = next.unwrap_or(sum);
-            let state = AtomicU8::new(State::Unread as u8);
-            DataFrame { frame: *frame, absurd: next.is_none(), state }
-        })
-        .collect()
 }
 
 /// Inflates in parallel and merges in order: what the tables hold depends on the file alone.

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::io;
 
 use crate::Error;
 use crate::header::{
@@ -55,33 +56,50 @@ pub(crate) enum Finding {
     },
 }
 
-/// All of a file's own frames in order of their sequence numbers, and what else was found.
-#[derive(Default, Debug)]
-pub(crate) struct Scan {
-    pub frames: Vec<Frame>,
-    pub findings: Vec<Finding>,
+impl Frame {
+    /// Reads a header that was found before; `None` when the file is not what it was.
+    pub fn read(source: &Source, window: &mut Window, header_at: u64) -> io::Result<Option<Self>> {
+        let header = FrameHeader::parse(window.read(source, header_at, FRAME_HEADER_BYTES)?);
+        Ok(header.map(|header| Self::new(source, header, header_at)))
+    }
+
+    fn new(source: &Source, header: FrameHeader, header_at: u64) -> Self {
+        let at = header_at + FRAME_HEADER_BYTES as u64;
+        Self { header, at, whole: at + u64::from(header.frame_bytes) <= source.len() }
+    }
+
+    /// Where its header begins.
+    pub fn header_at(&self) -> u64 {
+        self.at - FRAME_HEADER_BYTES as u64
+    }
 }
 
-/// Hops through the whole file.
-pub(crate) fn scan(source: &Source) -> Result<Scan, Error> {
+/// Hops through the whole file and gives out its own frames in order of their sequence numbers; returns
+/// what else was found.
+pub(crate) fn scan(source: &Source, visit: impl FnMut(&Frame)) -> Result<Vec<Finding>, Error> {
     if source.len() == 0 {
         return Err(Error::Empty);
     }
     let mut window = Window::default();
     let head = window.read(source, 0, FILE_HEADER_BYTES).map_err(Error::Read)?;
-    let Some(file) = FileHeader::parse(head) else { return scan_without_file_header(source) };
+    let Some(file) = FileHeader::parse(head) else {
+        return scan_without_file_header(source, visit);
+    };
     if file.oldest_reader > FORMAT {
         let FileHeader { format, oldest_reader, .. } = file;
         return Err(Error::NewerFormat { format, oldest_reader });
     }
     let envelope = (!FileHeader::envelope_holds(head)).then_some(Finding::Envelope { at: 0 });
-    let mut scan = walk(source, FILE_HEADER_BYTES as u64, Some(file.file_id()))?;
-    scan.findings.splice(0..0, envelope);
-    Ok(scan)
+    let mut findings = walk(source, FILE_HEADER_BYTES as u64, Some(file.file_id()), visit)?;
+    findings.splice(0..0, envelope);
+    Ok(findings)
 }
 
 /// The file's id is then the one that most frames carry.
-fn scan_without_file_header(source: &Source) -> Result<Scan, Error> {
+fn scan_without_file_header(
+    source: &Source,
+    visit: impl FnMut(&Frame),
+) -> Result<Vec<Finding>, Error> {
     let limit = source.len().min(FIRST_FRAME_WITHIN_BYTES);
     let Some(first) = search(source, 0, limit)? else {
         let mut window = Window::default();
@@ -93,60 +111,61 @@ fn scan_without_file_header(source: &Source) -> Result<Scan, Error> {
         return Err(if cut_off { Error::NoFacts { file_bytes } } else { Error::NotAnArchive });
     };
     let mut votes = BTreeMap::new();
-    for frame in walk(source, first, None)?.frames {
-        *votes.entry(frame.header.file_id).or_insert(0u64) += 1;
-    }
+    walk(source, first, None, |frame| *votes.entry(frame.header.file_id).or_insert(0u64) += 1)?;
     let winner = votes.into_iter().max_by_key(|(_, votes)| *votes).map(|(id, _)| id);
-    let mut scan = walk(source, first, winner)?;
-    scan.findings.insert(0, Finding::FileHeaderDamaged);
-    Ok(scan)
+    let mut findings = walk(source, first, winner, visit)?;
+    findings.insert(0, Finding::FileHeaderDamaged);
+    Ok(findings)
 }
 
 /// Hops from `at` on. Without an id every frame is taken, in whatever order.
-fn walk(source: &Source, mut at: u64, id: Option<u32>) -> Result<Scan, Error> {
-    let mut scan = Scan::default();
+fn walk(
+    source: &Source,
+    mut at: u64,
+    id: Option<u32>,
+    mut visit: impl FnMut(&Frame),
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
     let mut window = Window::default();
+    let mut last_seq = None;
     // Where a search must begin when the next header is not where it should be: inside the last
     // frame, which may have lost bytes.
     let mut search_from = at;
     while at < source.len() {
         let bytes = window.read(source, at, FRAME_HEADER_BYTES).map_err(Error::Read)?;
         let Some(header) = FrameHeader::parse(bytes) else {
-            let found = search(source, search_from, source.len())?;
-            let to = found.unwrap_or(source.len());
+            let to = search(source, search_from, source.len())?.unwrap_or(source.len());
             if to > at {
-                scan.findings.push(Finding::NoHeader { from: at, to });
+                findings.push(Finding::NoHeader { from: at, to });
             }
             (at, search_from) = (to, to + 1);
             continue;
         };
         if id.is_some_and(|id| id != header.file_id) {
             // Not hopped over: what it says of its length is another file's word.
-            count(&mut scan.findings, Finding::Foreign { frames: 1, at });
-            let next = search(source, at + 1, source.len())?;
-            at = next.unwrap_or(source.len());
+            count(&mut findings, Finding::Foreign { frames: 1, at });
             search_from = at + 1;
+            at = search(source, search_from, source.len())?.unwrap_or(source.len());
             continue;
         }
         if !FrameHeader::envelope_holds(bytes) {
-            scan.findings.push(Finding::Envelope { at });
+            findings.push(Finding::Envelope { at });
         }
-        let body = at + FRAME_HEADER_BYTES as u64;
-        let end = body + u64::from(header.frame_bytes);
-        let last = scan.frames.last().filter(|_| id.is_some());
-        if last.is_some_and(|last| header.seq <= last.header.seq) {
-            count(&mut scan.findings, Finding::Repeated { frames: 1, at });
+        let frame = Frame::new(source, header, at);
+        if id.is_some() && last_seq.is_some_and(|last| header.seq <= last) {
+            count(&mut findings, Finding::Repeated { frames: 1, at });
         } else {
-            scan.frames.push(Frame { header, at: body, whole: end <= source.len() });
+            visit(&frame);
+            last_seq = Some(header.seq);
         }
-        search_from = body;
-        at = end.min(source.len());
-        if end > source.len() {
+        search_from = frame.at;
+        at = frame.at + u64::from(header.frame_bytes);
+        if !frame.whole {
             // Cut off, or bytes are missing from its middle and whole frames still follow.
-            at = search(source, body, source.len())?.unwrap_or(source.len());
+            at = search(source, search_from, source.len())?.unwrap_or(source.len());
         }
     }
-    Ok(scan)
+    Ok(findings)
 }
 
 /// Adds to the finding before when it is of the same kind.
