@@ -25,12 +25,16 @@ pub struct Files<'d> {
 
 /// One module ready for look-ups. Costs a pass over the symbol tables; debug information is read
 /// unit by unit when an address asks for it.
+///
+/// Several threads may ask one value. Ask in ascending order of addresses where there are many:
+/// decoded units are forgotten when they take too much memory (192 MiB), and in order each is
+/// decoded once all the same.
 #[derive(Debug)]
 pub struct Symbols<'d> {
     image: Option<Elf<'d>>,
     debug: Option<Elf<'d>>,
-    table: SymbolTable<'d>,
     supplement: Option<Elf<'d>>,
+    table: SymbolTable<'d>,
     debug_info: OnceLock<Option<DebugInfo<'d>>>,
     go: OnceLock<GoCode<'d>>,
     plt: OnceLock<PltStubs<'d>>,
@@ -54,8 +58,8 @@ impl<'d> Symbols<'d> {
         Ok(Self {
             image,
             debug,
-            table,
             supplement,
+            table,
             debug_info: OnceLock::new(),
             go: OnceLock::new(),
             plt: OnceLock::new(),
@@ -63,6 +67,8 @@ impl<'d> Symbols<'d> {
         })
     }
 
+    /// Where symbols, debug and unwind information are looked for, in this order. (MiniDebugInfo,
+    /// an ELF file inside the image, will stand between the two.)
     fn files(&self) -> Vec<&Elf<'d>> {
         self.image.iter().chain(&self.debug).collect()
     }

@@ -21,10 +21,16 @@ pub(super) struct Inlined {
     function: u32,
     /// The inlined call it is nested in. Always a smaller number: entries precede their children.
     pub parent: Option<u32>,
+    /// How many inlined calls it is nested in.
+    depth: u8,
     /// Where the call stands: index in the unit's file table.
     pub file: u64,
     pub line: u32,
 }
+
+/// Inlined calls nested deeper belong to their caller: the deepest seen in real programs have some
+/// 60, and a hostile file nests a million in ten megabytes.
+const MAX_DEPTH: u8 = 254;
 
 /// A unit's functions.
 #[derive(Debug)]
@@ -139,7 +145,12 @@ impl<'a> Pass<'_, 'a> {
                 gimli::DW_TAG_inlined_subroutine => {
                     let entry = self.read_entry(&mut entries, abbreviation)?;
                     let Some(function) = outer_function else { continue };
+                    let outer_depth = outer_inlined.map(|outer| self.inlined[outer as usize].depth);
+                    if outer_depth == Some(MAX_DEPTH) {
+                        continue;
+                    }
                     let inlined = Inlined {
+                        depth: outer_depth.map_or(0, |depth| depth + 1),
                         origin: entry.name_origin(own),
                         function,
                         parent: outer_inlined,

@@ -35,10 +35,6 @@ use unit_index::UnitIndex;
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 type Sections<'d> = DwarfSections<Cow<'d, [u8]>>;
 
-/// Frames of one look-up: deeper chains of inlined calls lose the outer ones. The deepest seen
-/// in real programs have some 60.
-const MAX_FRAMES: usize = 256;
-
 /// Decoded units are forgotten beyond this many bytes; asking in order of addresses decodes each
 /// unit once all the same.
 const MAX_UNIT_BYTES: usize = 192 << 20;
@@ -125,9 +121,8 @@ impl<'d> DebugInfo<'d> {
             let mut inlined = functions.find_inlined(address, function);
             while let Some(call) = inlined.take().map(|number| functions.inlined(number)) {
                 // An inlined call without a name belongs to its caller.
-                let name = if hits.len() < MAX_FRAMES - 1 { name(call.origin) } else { None };
-                if name.is_some() {
-                    hits.push(Hit { name, file, line });
+                if let Some(name) = name(call.origin) {
+                    hits.push(Hit { name: Some(name), file, line });
                 }
                 let lines = unit.lines.as_ref().ok();
                 file = lines.and_then(|lines| lines.file(&dwarf, call.file));
