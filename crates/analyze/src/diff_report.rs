@@ -6,6 +6,7 @@ use render::terminal::{DiffRow, TableOptions, diff_functions};
 
 use crate::analysis::Analysis;
 use crate::diff::{Change, Diff, FunctionChange, SIGMAS};
+use crate::passing;
 use crate::provenance;
 use crate::report;
 use crate::story::{NOT_TESTED, Story};
@@ -43,12 +44,13 @@ pub fn diff_report(
 pub fn functions(out: &mut String, diff: &Diff, table: &TableOptions) {
     let unit = diff.scale.unit();
     let mut any = false;
+    let passing = passing::functions_of_diff(&diff.tree);
     for (grade, verb) in [(Grade::Grew, "grew"), (Grade::Shrank, "shrank")] {
         for (what, pick) in [
             ("in themselves", (|f| f.own) as fn(&FunctionChange) -> Change),
-            ("with all they call", |f| f.total),
+            ("with all they call (without those that only pass on to one other)", |f| f.total),
         ] {
-            let rows = changed(diff, grade, pick);
+            let rows = changed(diff, grade, &passing, pick);
             if !rows.is_empty() {
                 any = true;
                 out.push_str(&format!("\nFunctions that {verb} {what}\n"));
@@ -68,13 +70,19 @@ pub fn functions(out: &mut String, diff: &Diff, table: &TableOptions) {
 }
 
 /// Functions of one grade, the largest change first.
-fn changed(diff: &Diff, grade: Grade, pick: fn(&FunctionChange) -> Change) -> Vec<DiffRow<'_>> {
+fn changed<'d>(
+    diff: &'d Diff,
+    grade: Grade,
+    passing: &[bool],
+    pick: fn(&FunctionChange) -> Change,
+) -> Vec<DiffRow<'d>> {
     let frames = &diff.tree.frames;
     let mut rows: Vec<DiffRow<'_>> = diff
         .functions
         .iter()
         .filter(|f| pick(f).grade == grade)
-        .filter(|f| !matches!(frames.get(f.frame).kind, FrameKind::Process | FrameKind::Marker))
+        .filter(|f| !passing[frames.function(f.frame) as usize])
+        .filter(|f| frames.get(f.frame).kind != FrameKind::Process)
         .map(|f| DiffRow {
             name: &frames.get(f.frame).name,
             module: &frames.get(f.frame).module,

@@ -33,7 +33,7 @@ fn facts(recording: &Recording) -> Vec<Line> {
         ("Host", format!("{}, boot {}", facts.host.lossy(), facts.boot_id.lossy())),
         ("Kernel", format!("{} {}", facts.kernel_release.lossy(), facts.arch.lossy())),
         ("CPUs", format!("{} online, pages of {} bytes", facts.cpus_online, facts.page_bytes)),
-        ("Program", format!("capture {}, {:?}", facts.tool_version.lossy(), facts.backend)),
+        ("Program", format!("{}, {:?}", facts.tool_version.lossy(), facts.backend)),
         ("Scope", format!("{:?}, launched: {}", facts.scope, facts.launched)),
         ("Started", format!("{} UTC", utc(facts.clock.realtime_ns))),
         ("Depth", format!("at most {} frames a stack", facts.max_stack)),

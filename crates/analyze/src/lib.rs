@@ -31,6 +31,7 @@ mod import;
 mod info;
 mod locate;
 mod output;
+mod passing;
 mod plan;
 mod processes;
 mod provenance;

@@ -86,7 +86,7 @@ fn how(recording: &Recorded) -> String {
         let (asked, why) = (event.asked_for.lossy(), event.fallback_reason.lossy());
         text.push_str(&format!(" (instead of {asked}: {why})"));
     }
-    text.push_str(&format!(", capture {}", facts.tool_version.lossy()));
+    text.push_str(&format!(", {}", facts.tool_version.lossy()));
     text
 }
 

@@ -3,13 +3,14 @@
 //! One line each for what was recorded, what it cost and what was lost; then tables. Everything that
 //! came from a host passes [`clean`] on its way into the text.
 
-use profile::{CallTree, FrameKind, StackEnd, Warning};
+use profile::{StackEnd, Warning};
 use render::safe_text::clean;
 use render::terminal::{SortBy, TableOptions, top_functions};
 
 use crate::analysis::{Analysis, Recorded};
 use crate::bring::{self, Why};
 use crate::caption;
+use crate::passing;
 use crate::provenance::{self, Line};
 use crate::stacks::Wholeness;
 use crate::wording::{count, counted, number, percent, seconds};
@@ -186,34 +187,22 @@ pub fn functions(out: &mut String, analysis: &Analysis, table: &TableOptions) {
         return;
     }
     let caption = caption::of_profile(analysis, None);
-    let tree = without_markers(&analysis.tree);
+    let tree = &analysis.tree;
     let with_self = tree.functions().iter().filter(|f| f.self_weight > 0).count();
-    for (title, sort_by, most) in [
-        ("Functions by their own CPU time", SortBy::SelfWeight, with_self),
-        ("Functions by CPU time with all they call", SortBy::Total, usize::MAX),
+    let told = passing::without(tree, &passing::functions(tree));
+    for (title, tree, sort_by, most) in [
+        ("Functions by their own CPU time", tree, SortBy::SelfWeight, with_self),
+        (
+            "Functions by CPU time with all they call (without those that only pass on to one other)",
+            &told,
+            SortBy::Total,
+            usize::MAX,
+        ),
     ] {
         let table = TableOptions { rows: table.rows.min(most), ..*table };
         out.push_str(&format!("\n{title}\n"));
-        out.push_str(&top_functions(&tree, &caption, sort_by, &table));
+        out.push_str(&top_functions(tree, &caption, sort_by, &table));
     }
-}
-
-/// The tree with what hangs under a marker hung to what the marker hangs under: a marker is no
-/// function, and has no place in a table of them unless it has weight of its own.
-fn without_markers(tree: &CallTree) -> CallTree {
-    let mut plain = CallTree::with_frames(tree.frames.clone());
-    let mut place = vec![CallTree::ROOT; tree.nodes().len()];
-    for (index, node) in tree.nodes().iter().enumerate().skip(1) {
-        let parent = place[node.parent as usize];
-        let is_marker = tree.frames.get(node.frame).kind == FrameKind::Marker;
-        if is_marker && node.self_weight == 0 {
-            place[index] = parent;
-        } else {
-            place[index] = plain.child(parent, node.frame);
-            plain.add_self(place[index], node.self_weight);
-        }
-    }
-    plain
 }
 
 fn files_to_bring(out: &mut String, analysis: &Analysis, inputs: &[String]) {

@@ -167,7 +167,7 @@ impl<'a> Source<'a> {
             },
             ModuleKind::Vdso => match embedded {
                 Some(image) => Self::open(module, Files { image: Some(image), ..Files::default() }),
-                None => Self::Nowhere(NoName::NoFile),
+                None => from_host(NoName::NoFile),
             },
             ModuleKind::Anon => from_host(NoName::Anonymous),
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {

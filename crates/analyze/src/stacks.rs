@@ -72,6 +72,20 @@ pub const LOST: &str = "[lost in a damaged block]";
 /// What stands between a function and a frame that need not be its caller.
 pub const CALLER_SKIPPED: &str = "[caller may be missing]";
 
+/// Functions between a thread's first instruction and its own code: glibc's and musl's.
+const STARTS_THREADS: [&str; 10] = [
+    "_start",
+    "_start_c",
+    "__libc_start_main",
+    "__libc_start_main_impl",
+    "__libc_start_call_main",
+    "libc_start_main_stage2",
+    "start_thread",
+    "clone",
+    "__clone",
+    "clone3",
+];
+
 /// Makes chains of one recording's stacks.
 pub struct Chains<'a> {
     /// Which recording, in [`Addresses`].
@@ -102,16 +116,19 @@ impl Chains<'_> {
             leaf_named: false,
             nameless_groups: Vec::new(),
         };
-        if let Some(name) = cut_marker(stack.end) {
+        let user = self.addresses.path(self.recording, self.tables, stack.user);
+        let end = self.why_it_ends(stack.end, user.first());
+        if let Some(name) = cut_marker(end) {
             let cut = marker(frames, name);
             if chain.frames[0] != cut {
                 chain.frames.push(cut);
             }
-            chain.wholeness = Wholeness::Cut(stack.end);
+            chain.wholeness = Wholeness::Cut(end);
         }
-        let user = self.addresses.path(self.recording, self.tables, stack.user);
         for (index, id) in user.iter().enumerate() {
-            self.note_caller(&mut chain, *id, index == 0, frames);
+            if !self.starts_threads(*id, user.get(index + 1), frames) {
+                self.note_caller(&mut chain, *id, index == 0, frames);
+            }
             self.push(&mut chain, *id, true, frames);
         }
         let kernel = self.addresses.path(self.recording, self.tables, stack.kernel);
@@ -119,6 +136,31 @@ impl Chains<'_> {
             self.push(&mut chain, id, self.shape.kernel, frames);
         }
         chain
+    }
+
+    /// A page that is not present is what the kernel meets also when it follows a register that was
+    /// never a frame pointer (it may hold any number): of a Rust program built without frame pointers
+    /// 95 % of the samples ended so.
+    fn why_it_ends(&self, end: StackEnd, root: Option<&AddressId>) -> StackEnd {
+        let skipped = |id: &AddressId| self.resolution.get(*id).caller == Caller::Skipped;
+        if end == StackEnd::Fault && root.is_some_and(skipped) { StackEnd::NotCode } else { end }
+    }
+
+    /// Whether an address lies in the code that starts programs and threads. It sets no frame pointer
+    /// in the C libraries, but what a walk skips there is more of the same, and nobody looks for it.
+    /// Stripped libraries have no names for it; then it shows by calling the program's `main`.
+    fn starts_threads(
+        &self,
+        id: AddressId,
+        callee: Option<&AddressId>,
+        frames: &FrameTable,
+    ) -> bool {
+        let physical =
+            |id: AddressId| self.resolution.get(id).frames.first().map(|frame| frames.get(*frame));
+        physical(id).is_some_and(|frame| STARTS_THREADS.contains(&&*frame.name))
+            || callee
+                .and_then(|callee| physical(*callee))
+                .is_some_and(|frame| &*frame.name == "main" && frame.kind == FrameKind::User)
     }
 
     /// Sets a marker before the frames of an address whose caller the walk skipped.
@@ -279,7 +321,6 @@ mod tests {
         for (end, marker) in [
             (StackEnd::DepthLimit, "[truncated: depth limit]"),
             (StackEnd::NotCode, "[truncated: no frame pointers]"),
-            (StackEnd::Fault, "[truncated: page not present]"),
             (StackEnd::MapsUnknown, "[truncated: mappings unknown]"),
             (StackEnd::LostBlock, LOST),
         ] {
@@ -287,6 +328,28 @@ mod tests {
             let cut = chain("f g?", "", end, Shape::default()).1;
             assert_eq!(cut.wholeness, Wholeness::Cut(end));
         }
+    }
+
+    #[test]
+    fn a_register_that_is_no_frame_pointer_leads_to_no_page() {
+        assert_eq!(names("f g", "", StackEnd::Fault), "server [truncated: page not present] f g");
+        assert_eq!(names("f!", "", StackEnd::Fault), "server [truncated: no frame pointers] f");
+        assert_eq!(
+            names("f g!", "", StackEnd::Fault),
+            "server [truncated: page not present] f [caller may be missing] g"
+        );
+    }
+
+    #[test]
+    fn code_that_starts_programs_and_threads_misses_nobody() {
+        let complete = StackEnd::Complete;
+        assert_eq!(
+            names("_start^ __libc_start_call_main! main", "", complete),
+            "server _start __libc_start_call_main main"
+        );
+        assert_eq!(names("start_thread! f", "", complete), "server start_thread f");
+        assert_eq!(names("-! main f", "", complete), "server - main f", "a stripped library");
+        assert_eq!(names("-! f", "", complete), "server [caller may be missing] - f");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! the code.
 
 use profile::{DiffNode, FrameId, FrameKind, Grade};
+use render::safe_text::clean_up_to;
 
 use crate::diff::{Change, Diff, Scale};
 use crate::stacks::CALLER_SKIPPED;
@@ -63,6 +64,19 @@ fn sentence(subject: &str, change: Change, scale: Scale) -> String {
     let verb = verb(change.grade);
     let delta = signed(change.delta());
     format!("{subject} {verb} from {before} to {after} {unit} ({delta}), {NOT_TESTED}.")
+}
+
+/// A path as its process and its last steps: runtimes put a dozen frames before a program's own.
+fn shortened(names: &[&str]) -> String {
+    const LAST: usize = 5;
+    const LONGEST_NAME: usize = 80;
+    let name = |name: &&str| clean_up_to(name, LONGEST_NAME).into_owned();
+    let left_out = names.len().saturating_sub(LAST + 1);
+    let mut steps: Vec<String> = names.iter().map(name).collect();
+    if left_out > 1 {
+        steps.splice(1..=left_out, [format!("({left_out} frames)")]);
+    }
+    steps.join(" → ")
 }
 
 /// The smallest subtree that explains the largest change.
@@ -135,7 +149,7 @@ impl Culprit {
             .map(|i| &*diff.tree.frames.get(diff.tree.nodes[*i as usize].frame).name)
             .collect();
         if names.len() > 1 {
-            details.push(format!("Path: {}", names.join(" → ")));
+            details.push(format!("Path: {}", shortened(&names)));
         }
         details.extend(self.below(diff));
         details.extend(self.own_code(diff));
@@ -312,6 +326,13 @@ mod tests {
         );
         assert!(story.culprit.unwrap().starts_with("main (server) grew from 0.20 to 0.62 cores"));
         assert_eq!(story.details[1], "Of it: +0.22 in b; +0.20 in a.");
+    }
+
+    #[test]
+    fn a_long_path_is_told_by_its_ends() {
+        let path = "p:server;a;b;c;d;e;f;g;h";
+        let story = told(&[(path, 10)], &[(path, 900)]);
+        assert_eq!(story.details[0], "Path: server → (3 frames) → d → e → f → g → h");
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub fn facts() -> RecordingFacts {
         arch: "x86_64".into(),
         cpus_online: 4,
         page_bytes: 4096,
-        tool_version: "0.1.0".into(),
+        tool_version: "capture 0.1.0".into(),
         backend: Backend::Bpf,
         backend_reason: Text::default(),
         scope: Scope::PerCpuFiltered,
