@@ -22,6 +22,9 @@ pub struct Used<'a> {
 pub struct Group {
     /// The module; `None` for addresses in no known mapping.
     pub module: Option<Module>,
+    /// Nothing was recorded that tells builds apart: taken for the one build of that path that the
+    /// recording knows.
+    pub assumed: bool,
     /// Which recording's host symbols and embedded files hold for it, the first of all.
     pub recording: usize,
     /// Its id there.
@@ -72,11 +75,32 @@ const NOT_WANTED: AddressId = AddressId(u32::MAX);
 /// What makes modules of several recordings the same file.
 #[derive(PartialEq, Eq, Hash)]
 enum Identity {
-    File(Box<Module>),
+    File(Box<Module>, bool),
     OfOneRecording(usize, ModuleId),
 }
 
-fn identity(recording: usize, id: ModuleId, module: Option<&Module>) -> Identity {
+/// Whether anything was recorded that another build of the same path would not have.
+pub fn tells_builds_apart(module: &Module) -> bool {
+    !module.build_id.is_empty()
+        || !module.go_build_id.is_empty()
+        || module.file_bytes != 0
+        || !module.segments.is_empty()
+}
+
+/// The only build of a module's path in a recording, for a module of which nothing is known but its
+/// path: processes of a few milliseconds were gone before their files could be looked at.
+fn only_build<'a>(module: &Module, tables: &'a Tables) -> Option<&'a Module> {
+    if module.kind != ModuleKind::File || tells_builds_apart(module) {
+        return None;
+    }
+    let mut builds = tables.modules.iter().filter(|other| {
+        other.path == module.path && other.mount_ns == module.mount_ns && tells_builds_apart(other)
+    });
+    let first = builds.next()?;
+    builds.all(|other| other.build_id == first.build_id).then_some(first)
+}
+
+fn identity(recording: usize, id: ModuleId, module: Option<&Module>, assumed: bool) -> Identity {
     match module {
         Some(m) if matches!(m.kind, ModuleKind::File | ModuleKind::Vdso) => {
             let mut same = Module::new(m.kind, m.path.clone());
@@ -85,7 +109,7 @@ fn identity(recording: usize, id: ModuleId, module: Option<&Module>) -> Identity
             same.go_build_id = m.go_build_id.clone();
             same.file_bytes = m.file_bytes;
             same.segments.clone_from(&m.segments);
-            Identity::File(Box::new(same))
+            Identity::File(Box::new(same), assumed)
         }
         _ => Identity::OfOneRecording(recording, id),
     }
@@ -114,9 +138,13 @@ pub fn gather(used: &[Used<'_>]) -> Addresses {
             let id = if module.is_some() { node.module } else { ModuleId::NONE };
             let slot = &mut group_of[id.index()];
             if *slot == u32::MAX {
-                *slot = *known.entry(identity(recording, id, module)).or_insert_with(|| {
+                let build = module.and_then(|module| only_build(module, tables));
+                let (module, assumed) = (build.or(module), build.is_some());
+                let identity = identity(recording, id, module, assumed);
+                *slot = *known.entry(identity).or_insert_with(|| {
                     groups.push(Group {
                         module: module.cloned(),
+                        assumed,
                         recording,
                         id,
                         is_executable: false,
@@ -269,6 +297,27 @@ mod tests {
         let path = addresses.path(0, &tables, NodeId(3));
         assert_eq!(path, [AddressId(0), AddressId(2), AddressId(3)]);
         assert_eq!(addresses.path(0, &tables, NodeId(2)), [AddressId(0), AddressId(1)]);
+    }
+
+    #[test]
+    fn a_module_known_by_path_alone_is_taken_for_the_only_build_of_that_path() {
+        let build = |id: u8| {
+            let mut module = Module::new(ModuleKind::File, "/bin/x");
+            module.build_id = profile::BuildId::new(&[id; 20]);
+            module
+        };
+        let group = |others: &[Module]| {
+            let mut tables = tables("/bin/x");
+            tables.modules.extend_from_slice(others);
+            let cells = cells(&[1]);
+            let mut groups = gather(&[Used { tables: &tables, cells: &cells }]).groups;
+            let group = groups.remove(0);
+            (group.module.unwrap().build_id, group.assumed)
+        };
+        let none = profile::BuildId::default();
+        assert_eq!(group(&[build(1), build(1)]), (build(1).build_id, true));
+        assert_eq!(group(&[build(1), build(2)]), (none, false), "which of them cannot be said");
+        assert_eq!(group(&[]), (none, false));
     }
 
     #[test]

@@ -336,7 +336,10 @@ fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution)
             recording: group.recording,
             nameless_weight: nameless[index],
             reason: reasons[index],
-            trust: located.and_then(|l| l.as_ref().ok()).map(|l| l.trust),
+            trust: located.and_then(|l| l.as_ref().ok()).map(|l| match group.assumed {
+                true => Trust::Unverified,
+                false => l.trust,
+            }),
             refused: located.and_then(|l| l.as_ref().err()).and_then(|m| m.refused.clone()),
         });
     }

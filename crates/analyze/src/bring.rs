@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use profile::{BuildId, NoName, Text};
 
+use crate::addresses::tells_builds_apart;
 use crate::analysis::{Analysis, ModuleUse};
 
 /// A file that would give names.
@@ -32,6 +33,8 @@ pub enum Why {
     Stripped,
     /// The file was deleted on the host, so it cannot be copied from its path.
     Deleted,
+    /// Neither build-id nor size nor segments were recorded: no file could be told to be the right one.
+    Unknown,
 }
 
 impl Why {
@@ -43,6 +46,7 @@ impl Why {
             Self::OtherBuild => "another build is here",
             Self::Stripped => "stripped",
             Self::Deleted => "deleted on the host",
+            Self::Unknown => "build not recorded",
         }
     }
 }
@@ -70,6 +74,7 @@ pub fn wanted(analysis: &Analysis) -> Vec<Wanted> {
 
 fn why(module: &ModuleUse) -> Why {
     match module.reason {
+        Some(NoName::NoFile) if !tells_builds_apart(&module.module) => Why::Unknown,
         Some(NoName::NoFile | NoName::BuildIdMismatch) if module.module.deleted => Why::Deleted,
         Some(NoName::BuildIdMismatch) => Why::OtherBuild,
         Some(NoName::NoFile) => Why::NotHere,
@@ -82,7 +87,7 @@ fn why(module: &ModuleUse) -> Why {
 #[must_use]
 pub fn commands(wanted: &[Wanted]) -> Vec<String> {
     let mut hosts: BTreeMap<&Text, Vec<&Wanted>> = BTreeMap::new();
-    for row in wanted.iter().filter(|row| row.why != Why::Deleted) {
+    for row in wanted.iter().filter(|row| !matches!(row.why, Why::Deleted | Why::Unknown)) {
         hosts.entry(&row.host).or_default().push(row);
     }
     let mut commands = Vec::new();

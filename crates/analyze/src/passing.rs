@@ -23,7 +23,17 @@ pub fn functions(tree: &CallTree) -> Vec<bool> {
     passing(&tree.frames, tree.nodes().iter().map(step))
 }
 
-/// The same of a comparison, where both sides together count.
+/// By function number: whether none of its frames has time of its own.
+#[must_use]
+pub fn without_self(tree: &CallTree) -> Vec<bool> {
+    let mut without = vec![true; tree.frames.function_count()];
+    for node in tree.nodes().iter().skip(1).filter(|node| node.self_weight > 0) {
+        without[tree.frames.function(node.frame) as usize] = false;
+    }
+    without
+}
+
+/// [`functions`] of a comparison, where both sides together count.
 #[must_use]
 pub fn functions_of_diff(tree: &DiffTree) -> Vec<bool> {
     let step = |n: &profile::DiffNode| Step {

@@ -135,7 +135,7 @@ fn names(analysis: &Analysis) -> String {
     if !unverified.is_empty() {
         let paths: Vec<_> = unverified.iter().map(|p| p.lossy()).collect();
         text.push_str(&format!(
-            "; unverified, for want of a build-id (name, size and segments agree): {}",
+            "; unverified, for want of a build-id (path, size and segments agree as far as recorded): {}",
             paths.join(", ")
         ));
     }
@@ -188,20 +188,17 @@ pub fn functions(out: &mut String, analysis: &Analysis, table: &TableOptions) {
     }
     let caption = caption::of_profile(analysis, None);
     let tree = &analysis.tree;
-    let with_self = tree.functions().iter().filter(|f| f.self_weight > 0).count();
-    let told = passing::without(tree, &passing::functions(tree));
-    for (title, tree, sort_by, most) in [
-        ("Functions by their own CPU time", tree, SortBy::SelfWeight, with_self),
+    for (title, sort_by, left_out) in [
+        ("Functions by their own CPU time", SortBy::SelfWeight, passing::without_self(tree)),
         (
             "Functions by CPU time with all they call (without those that only pass on to one other)",
-            &told,
             SortBy::Total,
-            usize::MAX,
+            passing::functions(tree),
         ),
     ] {
-        let table = TableOptions { rows: table.rows.min(most), ..*table };
         out.push_str(&format!("\n{title}\n"));
-        out.push_str(&top_functions(tree, &caption, sort_by, &table));
+        let listed = passing::without(tree, &left_out);
+        out.push_str(&top_functions(&listed, &caption, sort_by, table));
     }
 }
 

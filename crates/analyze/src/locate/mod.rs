@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 use profile::{BuildId, BuildIdFrom, Module, NoName};
 use symbolize::Identity;
 
+use crate::addresses::tells_builds_apart;
+
 pub use index::Index;
 pub use open::MappedFile;
 
@@ -97,7 +99,8 @@ impl Locator {
                     image = Some((file, identity, trust));
                     break;
                 }
-                None => refused = refused.or(Some(path)),
+                None if tells_builds_apart(module) => refused = refused.or(Some(path)),
+                None => {} // nothing was recorded that it could contradict
             }
         }
         let debug = companion::debug_file(self, module, image.as_ref().map(|(f, i, _)| (f, i)));
