@@ -15,6 +15,8 @@ pub(crate) enum WalkEnd {
     Fault,
     /// At the depth limit.
     Limit,
+    /// At a word that no return address can be.
+    NotCode,
 }
 
 /// One sample, still as addresses. Borrows from the record.
@@ -45,10 +47,6 @@ pub(crate) struct Words<'a>(pub(crate) &'a [u8]);
 impl<'a> Words<'a> {
     pub(crate) fn len(self) -> usize {
         self.0.len() / 8
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.len() == 0
     }
 
     pub(crate) fn get(self, index: usize) -> Option<u64> {
@@ -114,8 +112,8 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     }
     let length = |at| u32_at(record, at).map(|bytes| (bytes as i32).max(0) as usize);
     let lengths = [
-        length(offset_of!(RecordHeader, kernel_bytes))?,
         length(offset_of!(RecordHeader, user_bytes))?,
+        length(offset_of!(RecordHeader, kernel_bytes))?,
         usize::from(u16_at(record, offset_of!(RecordHeader, register_count))?) * 8,
         u32_at(record, offset_of!(RecordHeader, stack_bytes))? as usize,
     ];
@@ -123,14 +121,15 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     if stated != parts.len() || lengths.iter().any(|bytes| !bytes.is_multiple_of(8)) {
         return Err(BadRecord::Length { stated, present: parts.len() });
     }
-    let (kernel, rest) = parts.split_at(lengths[0]);
-    let (user, rest) = rest.split_at(lengths[1]);
+    let (user, rest) = parts.split_at(lengths[0]);
+    let (kernel, rest) = rest.split_at(lengths[1]);
     let (registers, stack) = rest.split_at(lengths[2]);
     let walk_end = match u16_at(record, offset_of!(RecordHeader, user_end))? {
         0 => WalkEnd::Unknown,
         1 => WalkEnd::Zero,
         2 => WalkEnd::Fault,
         3 => WalkEnd::Limit,
+        4 => WalkEnd::NotCode,
         other => return Err(BadRecord::WalkEnd(other)),
     };
     let comm = &record[offset_of!(RecordHeader, comm)..HEADER];
@@ -177,7 +176,7 @@ pub(crate) mod tests {
         put(offset_of!(RecordHeader, kernel_bytes), &(kernel.len() as i32 * 8).to_ne_bytes());
         put(offset_of!(RecordHeader, user_bytes), &(user.len() as i32 * 8).to_ne_bytes());
         put(offset_of!(RecordHeader, comm), comm.as_bytes());
-        bytes.extend(kernel.iter().chain(user).flat_map(|word| word.to_ne_bytes()));
+        bytes.extend(user.iter().chain(kernel).flat_map(|word| word.to_ne_bytes()));
         bytes
     }
 
@@ -211,7 +210,7 @@ pub(crate) mod tests {
         let mut bytes = record((7, 8, 99), "worker", &[], &[]);
         let at = offset_of!(RecordHeader, user_bytes);
         bytes[at..at + 4].copy_from_slice(&(-14i32).to_ne_bytes());
-        assert!(decode(&bytes).unwrap().user.is_empty());
+        assert_eq!(decode(&bytes).unwrap().user.len(), 0);
     }
 
     #[test]

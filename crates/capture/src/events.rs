@@ -2,6 +2,7 @@
 //! records, on each CPU that is online.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::error::Error;
@@ -21,7 +22,7 @@ const SIDE_BAND_RING_BYTES: usize = 128 << 10;
 struct CpuEvents {
     cpu: u32,
     sampling: OwnedFd,
-    counting: OwnedFd,
+    counting: File,
     ring: SideBandRing,
 }
 
@@ -68,7 +69,7 @@ impl Events {
     }
 
     /// Locked memory is limited for those without CAP_IPC_LOCK: a smaller ring is better than none.
-    fn map_ring(&mut self, counting: &OwnedFd) -> Result<SideBandRing, Error> {
+    fn map_ring(&mut self, counting: &File) -> Result<SideBandRing, Error> {
         loop {
             match SideBandRing::map(counting, self.ring_bytes) {
                 Ok(ring) => return Ok(ring),
@@ -105,7 +106,7 @@ impl Events {
     }
 
     /// Descriptors that become readable when a side-band ring is half full.
-    pub(crate) fn side_band_fds(&self) -> impl Iterator<Item = &OwnedFd> {
+    pub(crate) fn side_band_fds(&self) -> impl Iterator<Item = &File> {
         self.cpus.iter().map(|c| &c.counting)
     }
 

@@ -1,7 +1,8 @@
 //! perf_event_open(2): the interrupts that take samples, and the kernel's side-band records.
 #![allow(unsafe_code)] // perf_event_open(2), ioctl(2)
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 
@@ -70,8 +71,8 @@ pub(crate) fn open_sampling(
 /// A counter of one CPU's time, which at the same time delivers the side-band records.
 #[derive(Debug)]
 pub(crate) struct SideBandEvent {
-    /// The event.
-    pub(crate) event: OwnedFd,
+    /// The event; reading it yields the count.
+    pub(crate) event: File,
     /// Whether mappings carry build-ids (Linux 5.12).
     pub(crate) build_ids: bool,
 }
@@ -97,7 +98,7 @@ pub(crate) fn open_side_band(
     attributes.set_watermark(1);
     attributes.__bindgen_anon_2.wakeup_watermark = (ring_bytes / 2) as u32;
     match open(&mut attributes, cpu) {
-        Ok(event) => Ok(SideBandEvent { event, build_ids }),
+        Ok(event) => Ok(SideBandEvent { event: event.into(), build_ids }),
         Err(e) if build_ids && e.raw_os_error() == Some(libc::EINVAL) => {
             open_side_band(cpu, false, ring_bytes)
         }
@@ -106,9 +107,9 @@ pub(crate) fn open_side_band(
 }
 
 /// Starts an event.
-pub(crate) fn enable(event: &OwnedFd) -> Result<(), Error> {
+pub(crate) fn enable(event: &impl AsFd) -> Result<(), Error> {
     // SAFETY: an open descriptor and no further memory.
-    let result = unsafe { sys::ioctls::ENABLE(event.as_raw_fd(), 0) };
+    let result = unsafe { sys::ioctls::ENABLE(event.as_fd().as_raw_fd(), 0) };
     if result < 0 {
         return Err(Error::Perf { what: "enabling an event", source: io::Error::last_os_error() });
     }
@@ -125,10 +126,9 @@ pub(crate) fn disable(event: &OwnedFd) {
 }
 
 /// Reads a counting event: nanoseconds it has been running.
-pub(crate) fn read_count(event: &OwnedFd) -> io::Result<u64> {
-    use std::io::Read as _;
+pub(crate) fn read_count(mut event: &File) -> io::Result<u64> {
     let mut bytes = [0; 8];
-    std::fs::File::from(event.try_clone()?).read_exact(&mut bytes)?;
+    event.read_exact(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
 }
 
@@ -141,7 +141,7 @@ pub(crate) struct SideBandRing {
 
 impl SideBandRing {
     /// Maps a ring of `ring_bytes` (a power of two of pages).
-    pub(crate) fn map(event: &OwnedFd, ring_bytes: usize) -> io::Result<Self> {
+    pub(crate) fn map(event: &File, ring_bytes: usize) -> io::Result<Self> {
         let bytes = page_bytes() + ring_bytes;
         let memory = SharedMemory::map(event.as_fd(), 0, bytes, Access::ReadWrite)?;
         Ok(Self { memory, ring_bytes })

@@ -380,3 +380,7 @@ impl Processes {
         ended
     }
 }
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

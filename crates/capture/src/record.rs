@@ -16,8 +16,8 @@ pub(crate) struct RecordHeader {
     pub(crate) cpu: u32,
     pub(crate) tgid: u32,
     pub(crate) tid: u32,
-    pub(crate) kernel_bytes: i32,
     pub(crate) user_bytes: i32,
+    pub(crate) kernel_bytes: i32,
     pub(crate) register_count: u16,
     pub(crate) user_end: u16,
     pub(crate) stack_bytes: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Config {
     pub(crate) task_tgid_offset: u32,
     pub(crate) task_pid_offset: u32,
     pub(crate) task_stack_offset: u32,
-    pub(crate) thread_bytes: u32,
+    pub(crate) zero: u32,
 }
 
 impl Counters {
@@ -82,7 +82,7 @@ impl Config {
             self.task_tgid_offset,
             self.task_pid_offset,
             self.task_stack_offset,
-            self.thread_bytes,
+            self.zero,
         ];
         let mut bytes = [0; size_of::<Self>()];
         for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -103,8 +103,8 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(RecordHeader, cpu),
         offset_of!(RecordHeader, tgid),
         offset_of!(RecordHeader, tid),
-        offset_of!(RecordHeader, kernel_bytes),
         offset_of!(RecordHeader, user_bytes),
+        offset_of!(RecordHeader, kernel_bytes),
         offset_of!(RecordHeader, register_count),
         offset_of!(RecordHeader, user_end),
         offset_of!(RecordHeader, stack_bytes),
@@ -125,7 +125,6 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, task_tgid_offset),
         offset_of!(Config, task_pid_offset),
         offset_of!(Config, task_stack_offset),
-        offset_of!(Config, thread_bytes),
         RECORD_LAYOUT as usize,
         MAX_FRAMES,
     ]

@@ -294,7 +294,12 @@ fn end_of_walk(frames: usize, depth_limit: usize, walk_end: WalkEnd) -> StackEnd
         WalkEnd::Limit => StackEnd::DepthLimit,
         WalkEnd::Zero => StackEnd::Complete,
         WalkEnd::Fault => StackEnd::Fault,
+        WalkEnd::NotCode => StackEnd::NotCode,
         WalkEnd::Unknown if frames > 1 => StackEnd::Complete,
         WalkEnd::Unknown => StackEnd::Fault,
     }
 }
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -144,7 +144,6 @@ impl Recording {
             start_up: self.start_up,
             end: Duration::from_nanos(host::monotonic_ns() - self.start_ns - recorded_ns),
             cost_before_end: recorded_cost,
-            cost: host::own_cost(),
             remarks: &remarks,
         };
         eprint!("{summary}");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profile::{CpuLedger, DropCause, End};
+use profile::{Cost, CpuLedger, DropCause, End};
 
 use crate::bpf::LoadedBpf;
 use crate::decode::decode;
@@ -37,6 +37,7 @@ pub(crate) struct Progress {
     pub(crate) sideband_lost: u64,
     pub(crate) follow_failed: u64,
     pub(crate) bytes: u64,
+    pub(crate) cost: Cost,
 }
 
 impl Progress {
@@ -121,13 +122,14 @@ impl Session {
 
     fn flush(&mut self, covered_to_ns: u64) -> Result<(), archive::Error> {
         let progress = self.progress();
-        let state = flush_state(&progress, &self.bpf, covered_to_ns);
+        let state = flush_state(&progress, covered_to_ns);
         self.recorder.flush(state, &self.bpf)
     }
 
     /// Counters as of now.
     pub(crate) fn progress(&mut self) -> Progress {
         let counters = self.bpf.counters().unwrap_or_default();
+        let stats = self.bpf.run_stats();
         let observed: BTreeMap<u32, u64> = self.events.observed_ns().collect();
         let ledger = counters.iter().zip(0u32..).filter_map(|(counted, cpu)| {
             let observed_ns = *observed.get(&cpu)?; // others were never online
@@ -154,6 +156,7 @@ impl Session {
             sideband_lost: self.counts.sideband_lost + self.events.undecoded(),
             follow_failed: counters.iter().map(|c| c.follow_failed).sum(),
             bytes: self.recorder.bytes_written(),
+            cost: Cost { bpf_ns: stats.ns, bpf_runs: stats.runs, ..host::own_cost() },
         }
     }
 
@@ -164,23 +167,25 @@ impl Session {
         self.drain_and_apply(u64::MAX);
         self.tidy(at_ns);
         let mut progress = self.progress();
-        let state = flush_state(&progress, &self.bpf, at_ns);
+        let state = flush_state(&progress, at_ns);
         let end = End { at_ns, ..end };
         let result = self.recorder.finish(state, &self.bpf, &end);
         let result = result.map(|output| progress.bytes = output.written_bytes());
+        progress.cost = Cost {
+            bpf_ns: progress.cost.bpf_ns,
+            bpf_runs: progress.cost.bpf_runs,
+            ..host::own_cost()
+        };
         (progress, result)
     }
 }
 
-fn flush_state<'a>(progress: &'a Progress, bpf: &LoadedBpf, covered_to_ns: u64) -> FlushState<'a> {
-    let stats = bpf.run_stats();
-    let mut cost = host::own_cost();
-    (cost.bpf_ns, cost.bpf_runs) = (stats.ns, stats.runs);
+fn flush_state(progress: &Progress, covered_to_ns: u64) -> FlushState<'_> {
     FlushState {
         covered_to_ns,
         clock: host::clock(),
         ledger: &progress.ledger,
-        cost,
+        cost: progress.cost,
         sideband_lost: progress.sideband_lost,
     }
 }

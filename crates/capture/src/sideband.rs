@@ -60,6 +60,7 @@ pub(crate) enum Identity {
     Inode { dev: (u32, u32), inode: u64, generation: u64 },
 }
 
+#[cfg(test)]
 impl Identity {
     /// Of something that is no file.
     pub(crate) const NONE: Self = Self::Inode { dev: (0, 0), inode: 0, generation: 0 };

@@ -121,7 +121,7 @@ fn load(
     remarks: &mut Vec<String>,
 ) -> Result<(LoadedBpf, bool), Error> {
     let follow = following == Following::TargetsAndChildren;
-    let offsets = if follow { btf::running_kernel() } else { None };
+    let offsets = btf::running_kernel();
     let mut bpf = LoadedBpf::load(Config {
         own_tgid: std::process::id(),
         filtered: u32::from(following != Following::All),
@@ -130,7 +130,7 @@ fn load(
         task_tgid_offset: offsets.map_or(0, |o| o.tgid),
         task_pid_offset: offsets.map_or(0, |o| o.pid),
         task_stack_offset: offsets.and_then(|o| o.stack).unwrap_or(0),
-        thread_bytes: 0,
+        zero: 0,
     })?;
     for pid in targets {
         bpf.add_target(*pid)?;

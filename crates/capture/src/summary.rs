@@ -49,7 +49,6 @@ pub(crate) struct Summary<'a> {
     pub(crate) start_up: Duration,
     pub(crate) end: Duration,
     pub(crate) cost_before_end: Cost,
-    pub(crate) cost: Cost,
     pub(crate) remarks: &'a [String],
 }
 
@@ -101,10 +100,10 @@ impl Summary<'_> {
     fn own_cost(&self) -> String {
         let cpu_ms = |cost: &Cost| (cost.user_ns + cost.system_ns) as f64 / 1e6;
         let seconds = self.recorded.as_secs_f64().max(1e-3);
-        let bpf = if self.cost.bpf_runs > 0 {
+        let bpf = if self.progress.cost.bpf_runs > 0 {
             format!(
                 "BPF {:.2} µs a tick",
-                self.cost.bpf_ns as f64 / self.cost.bpf_runs as f64 / 1000.0
+                self.progress.cost.bpf_ns as f64 / self.progress.cost.bpf_runs as f64 / 1000.0
             )
         } else {
             "BPF time not measured (sysctl kernel.bpf_stats_enabled=1 would)".to_owned()
@@ -114,7 +113,7 @@ impl Summary<'_> {
             self.start_up.as_secs_f64() * 1e3,
             (cpu_ms(&self.cost_before_end) - self.start_up.as_secs_f64() * 1e3).max(0.0) / seconds,
             self.end.as_secs_f64() * 1e3,
-            self.cost.peak_rss_bytes as f64 / f64::from(1 << 20),
+            self.progress.cost.peak_rss_bytes as f64 / f64::from(1 << 20),
         )
     }
 }

@@ -52,19 +52,6 @@ impl Waiter {
         checked(result.into()).map(|_| ())
     }
 
-    /// Stops waiting for a descriptor that stays open.
-    pub(crate) fn remove(&self, fd: &impl AsFd) {
-        // SAFETY: open descriptors; no event is read for a removal.
-        unsafe {
-            libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_DEL,
-                fd.as_fd().as_raw_fd(),
-                std::ptr::null_mut(),
-            );
-        }
-    }
-
     /// Tokens of what happened within `at_most`. Being interrupted is nothing happening.
     pub(crate) fn wait(&self, at_most: Duration) -> Vec<u64> {
         const ROOM: usize = 16;

@@ -20,12 +20,13 @@ enum user_end {
 	USER_END_ZERO = 1,    /* a frame pointer of zero: the outermost frame */
 	USER_END_FAULT = 2,   /* the next frame could not be read */
 	USER_END_LIMIT = 3,   /* MAX_FRAMES reached */
+	USER_END_NOT_CODE = 4, /* what comes next is no frame: code without frame pointers */
 };
 
 /*
  * One sample. What follows it, in this order, each part a whole number of 8-byte words:
- *   kernel_bytes  kernel stack, leaf first (none if negative: then it is a negative errno)
- *   user_bytes    user stack, leaf first (likewise)
+ *   user_bytes    user stack, leaf first (none if negative: then it is a negative errno)
+ *   kernel_bytes  kernel stack, leaf first (likewise)
  *   register_count * 8   user registers     } none yet; the reader accepts any number
  *   stack_bytes          user stack from sp }
  */
@@ -36,8 +37,8 @@ struct record_header {
 	__u32 cpu;
 	__u32 tgid; /* both in the initial PID namespace */
 	__u32 tid;
-	__s32 kernel_bytes;
 	__s32 user_bytes;
+	__s32 kernel_bytes;
 	__u16 register_count;
 	__u16 user_end;
 	__u32 stack_bytes;
@@ -64,7 +65,7 @@ struct config {
 	__u32 task_tgid_offset;  /* of task_struct.tgid and .pid in the running kernel */
 	__u32 task_pid_offset;
 	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
-	__u32 thread_bytes;      /* size of a kernel stack */
+	__u32 zero;
 };
 
 _Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");

@@ -28,7 +28,7 @@ struct map_definition {
 
 struct scratch {
 	struct record_header header;
-	/* kernel frames, then user frames; the slack lets the verifier see that masks are in bounds */
+	/* user frames, then kernel frames; the slack lets the verifier see that masks are in bounds */
 	__u64 words[2 * MAX_FRAMES + 8];
 	__u64 busy;
 };
@@ -82,8 +82,8 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, cpu),
 	offsetof(struct record_header, tgid),
 	offsetof(struct record_header, tid),
-	offsetof(struct record_header, kernel_bytes),
 	offsetof(struct record_header, user_bytes),
+	offsetof(struct record_header, kernel_bytes),
 	offsetof(struct record_header, register_count),
 	offsetof(struct record_header, user_end),
 	offsetof(struct record_header, stack_bytes),
@@ -104,7 +104,6 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, task_tgid_offset),
 	offsetof(struct config, task_pid_offset),
 	offsetof(struct config, task_stack_offset),
-	offsetof(struct config, thread_bytes),
 	RECORD_LAYOUT,
 	MAX_FRAMES,
 };
@@ -126,6 +125,84 @@ static __always_inline __u64 taken(long returned)
 	return bytes;
 }
 _Static_assert(MAX_STACK_BYTES <= 0x3ff, "the mask in taken() cuts nothing off");
+
+#ifdef __TARGET_ARCH_x86
+/* arch/x86: the registers of user mode stand at the top of a task's kernel stack. */
+#define THREAD_BYTES 16384
+#define USER_CS 0x33 /* 64-bit code */
+#define USER_SS 0x2b
+/* Highest address of user space with five-level page tables. */
+#define USER_LIMIT (1ULL << 56)
+
+/* The user-mode registers. False: not found where expected (a 32-bit program, a kernel thread, a kernel
+ * with another layout); then the kernel's own walk must do. */
+static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struct pt_regs *regs)
+{
+	const char *task, *stack = 0;
+
+	if (ctx->regs.cs == USER_CS) {
+		regs->rip = ctx->regs.rip;
+		regs->rbp = ctx->regs.rbp;
+		return 1;
+	}
+	if (!config.task_stack_offset)
+		return 0;
+	task = (const char *)bpf_get_current_task();
+	if (bpf_probe_read_kernel(&stack, sizeof(stack), task + config.task_stack_offset) ||
+	    bpf_probe_read_kernel(regs, sizeof(*regs), stack + THREAD_BYTES - sizeof(*regs)))
+		return 0;
+	return regs->cs == USER_CS && regs->ss == USER_SS;
+}
+
+/* Follows the frame pointers of user space; returns how many bytes of frames it wrote. Unlike
+ * bpf_get_stack() it says how the chain ended, and it leaves it at the first word that no return address
+ * can be: in code without frame pointers the walk goes through arbitrary memory. */
+static __always_inline long walk_user(struct pt_regs *regs, __u64 *words, __u16 *end)
+{
+	__u64 frame[2], pointer = regs->rbp;
+	int i;
+
+	if (!regs->rip) /* a worker of io_uring: made by user space, but has no user code */
+		return 0;
+	words[0] = regs->rip;
+	*end = USER_END_LIMIT;
+	for (i = 1; i < MAX_FRAMES; i++) {
+		if (!pointer) {
+			*end = USER_END_ZERO;
+			break;
+		}
+		if (pointer < PAGE_BYTES || pointer >= USER_LIMIT || pointer % sizeof(__u64)) {
+			*end = USER_END_NOT_CODE; /* not even a pointer to a frame */
+			break;
+		}
+		if (bpf_probe_read_user(frame, sizeof(frame), (const void *)pointer)) {
+			*end = USER_END_FAULT;
+			break;
+		}
+		if (!frame[1]) {
+			*end = USER_END_ZERO;
+			break;
+		}
+		if (frame[1] < PAGE_BYTES || frame[1] >= USER_LIMIT) {
+			*end = USER_END_NOT_CODE;
+			break;
+		}
+		words[i] = frame[1];
+		pointer = frame[0];
+	}
+	return i * sizeof(__u64);
+}
+#else
+static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struct pt_regs *regs)
+{
+	return 0;
+}
+
+static __always_inline long walk_user(struct pt_regs *regs, __u64 *words, __u16 *end)
+{
+	return 0;
+}
+#endif
 
 /* Wakes the reader only while the ring is between one and two times the wake level: by then it has
  * fallen behind its own clock. Beyond that it was woken already; each wake-up costs as much as several
@@ -157,6 +234,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	__u32 tgid = pid_tgid >> 32, zero = 0;
 	struct record_header *header;
 	struct scratch *record;
+	struct pt_regs regs = {};
 	__u64 kernel, user;
 
 	if (!count)
@@ -195,11 +273,15 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->stack_bytes = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 
-	header->kernel_bytes = bpf_get_stack(ctx, record->words, MAX_STACK_BYTES, 0);
+	if (user_registers(ctx, &regs))
+		header->user_bytes = walk_user(&regs, record->words, &header->user_end);
+	else
+		header->user_bytes = bpf_get_stack(ctx, record->words, MAX_STACK_BYTES, BPF_F_USER_STACK);
+	/* Read back from memory, which the verifier does not track: it would follow the rest of the program
+	 * once for each possible length (19 ms instead of 2). */
+	user = taken(*(volatile __s32 *)&header->user_bytes);
+	header->kernel_bytes = bpf_get_stack(ctx, (char *)record->words + user, MAX_STACK_BYTES, 0);
 	kernel = taken(header->kernel_bytes);
-	header->user_bytes = bpf_get_stack(ctx, (char *)record->words + kernel, MAX_STACK_BYTES,
-					   BPF_F_USER_STACK);
-	user = taken(header->user_bytes);
 
 	submit(count, record, sizeof(*header) + kernel + user);
 	record->busy = 0;

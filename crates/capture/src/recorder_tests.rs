@@ -1,0 +1,253 @@
+//! From records to an archive and back.
+
+use std::collections::BTreeMap;
+
+use archive::Archive;
+use profile::{Backend, EndReason, Event, EventKind, Module, Scope, Tables, Text, Unit};
+use rayon::iter::ParallelIterator as _;
+
+use super::*;
+use crate::decode::{decode, tests::record};
+use crate::maps::MapsEntry;
+use crate::process::{Following, World};
+use crate::procfs::Stat;
+
+/// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
+struct Fake;
+
+const PID: u32 = 4_000_000_001;
+const OTHER: u32 = 4_000_000_002;
+
+impl World for Fake {
+    fn stat(&mut self, _pid: u32) -> Option<Stat> {
+        Some(Stat { start_ns: 5, parent: 1 })
+    }
+
+    fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
+        let mut map = |start, file_offset, inode, path: &str| {
+            let path = path.as_bytes();
+            let (end, executable, dev) = (start + 0x1000, true, (8, 1));
+            sink(MapsEntry { start, end, executable, file_offset, dev, inode, path });
+        };
+        // The second process has the library elsewhere.
+        let library = if tid == PID { 0x7000 } else { 0x9000 };
+        map(0x4000, 0x1000, 11, "/bin/server");
+        map(library, 0x2000, 12, "/lib/libc.so");
+        map(0x2_0000, 0, 0, "");
+        tid == PID || tid == OTHER
+    }
+
+    fn exec_since(&mut self, _pid: u32, _time_ns: u64) -> bool {
+        false
+    }
+
+    fn now_ns(&mut self) -> u64 {
+        0
+    }
+}
+
+struct NoNames;
+
+impl NameAddress for NoNames {
+    fn can_name(&self) -> bool {
+        true
+    }
+
+    fn name(&self, address: u64) -> Option<Vec<u8>> {
+        Some(format!("f{:x}+0x{:x}/0x1000", address & !0xfff, address & 0xfff).into_bytes())
+    }
+}
+
+fn facts() -> RecordingFacts {
+    RecordingFacts {
+        recording_id: [1; 16],
+        segment: 0,
+        host: Text::from("h"),
+        boot_id: Text::default(),
+        kernel_release: Text::default(),
+        arch: Text::default(),
+        cpus_online: 2,
+        page_bytes: 4096,
+        tool_version: Text::default(),
+        backend: Backend::Bpf,
+        backend_reason: Text::default(),
+        scope: Scope::PerCpuAll,
+        target_pids: Vec::new(),
+        target_cgroup: Text::default(),
+        launched: false,
+        events: vec![Event {
+            name: Text::from("cpu-clock"),
+            unit: Unit::Ns,
+            kind: EventKind::OnCpu,
+            period: 10,
+            asked_for: Text::default(),
+            fallback_reason: Text::default(),
+        }],
+        clock: Clock::default(),
+        max_stack: 4,
+        unwind_regs: Vec::new(),
+    }
+}
+
+const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
+
+fn record_all(records: &[Vec<u8>]) -> Archive {
+    let kernel = Kernel::new(KERNEL_TEXT, 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000, Vec::new());
+    let mut recorder = Recorder::new(Vec::new(), facts(), kernel).unwrap();
+    let mut processes = Processes::new(Following::All);
+    for record in records {
+        let sample = decode(record).unwrap();
+        processes.of_sample(sample.pid, sample.tid, sample.time_ns, sample.user.get(0), &mut Fake);
+        recorder.sample(&sample, &mut processes);
+    }
+    let state = FlushState {
+        covered_to_ns: 1000,
+        clock: Clock::default(),
+        ledger: &[],
+        cost: Cost::default(),
+        sideband_lost: 0,
+    };
+    let end = End {
+        reason: EndReason::Duration,
+        at_ns: 1000,
+        command_status: 0,
+        detail: Text::default(),
+    };
+    let bytes = recorder.finish(state, &NoNames, &end).unwrap();
+    Archive::from_bytes(bytes).unwrap()
+}
+
+fn module_name(module: Option<&Module>) -> String {
+    module.map_or_else(|| "?".to_owned(), |m| m.path.lossy().into_owned())
+}
+
+/// Each sample as "comm: root … leaf | kernel root … leaf (end)".
+fn stacks(archive: &Archive) -> Vec<String> {
+    let tables: &Tables = archive.tables();
+    let path = |leaf| {
+        let mut frames: Vec<String> = tables
+            .nodes
+            .walk(leaf)
+            .map(|(_, n)| format!("{}+{:x}", module_name(tables.module(n.module)), n.address))
+            .collect();
+        frames.reverse();
+        frames.join(" ")
+    };
+    let mut samples = Vec::new();
+    for block in archive.data_blocks().collect::<Vec<_>>() {
+        block.unwrap().for_each_sample(|sample| {
+            let stack = tables.stacks.get(sample.stack);
+            let comm = &tables.thread(sample.thread).unwrap().comm;
+            let kernel = path(stack.kernel);
+            let text =
+                format!("{}: {} | {kernel} ({:?})", comm.lossy(), path(stack.user), stack.end);
+            samples.push((sample.time_ns, text));
+        });
+    }
+    samples.sort();
+    samples.into_iter().map(|(_, text)| text).collect()
+}
+
+#[test]
+fn frames_become_offsets_in_files_and_mean_the_same_in_every_process() {
+    let archive = record_all(&[
+        record((PID, PID, 1), "a", &[], &[0x7010, 0x4020]),
+        record((OTHER, OTHER, 2), "b", &[], &[0x9010, 0x4020]),
+    ]);
+    assert_eq!(
+        stacks(&archive),
+        [
+            "a: /bin/server+1020 /lib/libc.so+2010 |  (Complete)",
+            "b: /bin/server+1020 /lib/libc.so+2010 |  (Complete)",
+        ]
+    );
+    assert_eq!(archive.tables().nodes.len(), 2, "one path for both");
+    assert_eq!(archive.tables().processes.len(), 2);
+}
+
+#[test]
+fn a_word_that_is_no_code_ends_the_chain_and_is_not_stored() {
+    let secret = u64::from_ne_bytes(*b"hunter2!");
+    let archive = record_all(&[
+        record((PID, PID, 1), "a", &[], &[0x7010, secret, 0x4020]),
+        record((PID, PID, 2), "a", &[], &[0x7010, 0x4020, 0]),
+        record((PID, PID, 3), "a", &[], &[0x7010]),
+        record((PID, PID, 4), "a", &[], &[0x7010, 0x4020, 0x4030, 0x4040]),
+        record((PID, PID, 5), "a", &[], &[0x5_0000, 0x4020]),
+        record((PID, PID, 6), "a", &[], &[]),
+    ]);
+    assert_eq!(
+        stacks(&archive),
+        [
+            "a: /lib/libc.so+2010 |  (NotCode)",
+            "a: /bin/server+1020 /lib/libc.so+2010 |  (Complete)",
+            "a: /lib/libc.so+2010 |  (Fault)",
+            "a: /bin/server+1040 /bin/server+1030 /bin/server+1020 /lib/libc.so+2010 |  (DepthLimit)",
+            "a: ?+50000 |  (MapsUnknown)",
+            "a:  |  (NoUser)",
+        ]
+    );
+    let tables = archive.tables();
+    assert!(tables.nodes.iter().all(|(_, node)| node.address != secret));
+}
+
+#[test]
+fn a_return_address_behind_its_mapping_belongs_to_it() {
+    // The last instruction of /bin/server is a call that never returns.
+    let archive = record_all(&[record((PID, PID, 1), "a", &[], &[0x7010, 0x5000])]);
+    assert_eq!(stacks(&archive), ["a: /bin/server+2000 /lib/libc.so+2010 |  (Complete)"]);
+}
+
+#[test]
+fn anonymous_code_keeps_its_address_and_its_process() {
+    let archive = record_all(&[
+        record((PID, PID, 1), "a", &[], &[0x2_0010]),
+        record((OTHER, OTHER, 2), "b", &[], &[0x2_0010]),
+    ]);
+    assert_eq!(stacks(&archive), ["a: //anon+20010 |  (Fault)", "b: //anon+20010 |  (Fault)"]);
+    let owners: Vec<u32> = archive
+        .tables()
+        .modules
+        .iter()
+        .filter(|m| m.kind == ModuleKind::Anon)
+        .map(|m| m.process.0)
+        .collect();
+    assert_eq!(owners.len(), 2);
+    assert_ne!(owners[0], owners[1]);
+}
+
+#[test]
+fn kernel_frames_are_relative_to_the_image_and_named_once() {
+    let inner = KERNEL_TEXT + 0x2010;
+    let archive = record_all(&[
+        record((PID, PID, 1), "a", &[inner, KERNEL_TEXT + 0x5000], &[0x4010]),
+        record((PID, PID, 2), "a", &[inner + 4, KERNEL_TEXT + 0x5000], &[0x4010]),
+    ]);
+    assert_eq!(
+        stacks(&archive),
+        [
+            "a: /bin/server+1010 | [kernel]+5000 [kernel]+2010 (Fault)",
+            "a: /bin/server+1010 | [kernel]+5000 [kernel]+2014 (Fault)",
+        ]
+    );
+    let names: BTreeMap<u64, String> =
+        archive.tables().symbols.iter().map(|s| (s.start, s.name.lossy().into_owned())).collect();
+    // The outer one is a return address: its call lies in the function before.
+    let expected = [(0x2000, "fffffffff81002000"), (0x4000, "fffffffff81004000")];
+    assert_eq!(names, expected.map(|(start, name)| (start, name.to_owned())).into());
+    assert_eq!(archive.tables().symbols.len(), 2);
+}
+
+#[test]
+fn a_changed_name_is_a_new_thread_row_of_the_same_process() {
+    let archive = record_all(&[
+        record((PID, PID, 1), "before", &[], &[0x4010]),
+        record((PID, PID, 2), "after", &[], &[0x4010]),
+        record((PID, PID + 5, 3), "after", &[], &[0x4010]),
+        record((PID, PID, 4), "before", &[], &[0x4010]),
+    ]);
+    let tables = archive.tables();
+    assert_eq!((tables.threads.len(), tables.processes.len()), (3, 1));
+    assert!(tables.processes[0].exe.is_some() || tables.processes[0].argv0.is_empty());
+    assert_eq!(tables.mappings.len(), 1, "a mapping is noted when it is first hit");
+}
