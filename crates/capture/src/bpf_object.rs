@@ -176,7 +176,8 @@ mod tests {
         let object = BpfObject::embedded().unwrap();
         for name in ["sample", "follow_fork", "forget_process", "name_address"] {
             let program = object.program(name).unwrap();
-            assert!(!program.instructions.is_empty() && program.instructions.len() % 8 == 0);
+            assert!(!program.instructions.is_empty());
+            assert!(program.instructions.len().is_multiple_of(8));
             assert!(!program.references.is_empty(), "{name} uses maps");
         }
         let names: Vec<&str> = object.maps().iter().map(|(name, _)| *name).collect();

@@ -188,7 +188,7 @@ mod tests {
         types.extend([at(b"task_struct"), flag | KIND_STRUCT << 24 | 3, 999]);
         types.extend([at(b"stack"), 1, 32 * 8]);
         types.extend([at(b"pid"), 1, 1000 * 8]);
-        types.extend([at(b"tgid"), 1, 1004 * 8 | if with_bitfields { 3 << 24 } else { 0 }]);
+        types.extend([at(b"tgid"), 1, (1004 * 8) | if with_bitfields { 3 << 24 } else { 0 }]);
         let types: Vec<u8> = types.into_iter().flat_map(u32::to_ne_bytes).collect();
         let mut bytes = MAGIC.to_ne_bytes().to_vec();
         bytes.extend([1, 0]);

@@ -90,8 +90,9 @@ fn exec(arguments: &[*const libc::c_char], signals: &EndSignals) -> io::Error {
     // SAFETY: `arguments` are NUL-terminated strings and a null pointer at the end, all alive; the
     // signal mask was filled by sigprocmask.
     unsafe {
-        // Rust ignores SIGPIPE, and ignored signals stay ignored across exec.
+        // Rust ignores SIGPIPE and we SIGXFSZ, and ignored signals stay ignored across exec.
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::signal(libc::SIGXFSZ, libc::SIG_DFL);
         libc::sigprocmask(libc::SIG_SETMASK, &raw const signals.mask_before, std::ptr::null_mut());
         libc::execvp(arguments[0], arguments.as_ptr());
     }

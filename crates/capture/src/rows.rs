@@ -165,7 +165,7 @@ impl Rows {
         let mount_ns = process.facts.as_ref().map(|f| &f.mount_ns);
         let scope = match file.kind {
             ModuleKind::Vdso => 0, // the kernel's own, the same for all
-            ModuleKind::File => mount_ns.map_or(0, |ns| namespace_number(ns)),
+            ModuleKind::File => mount_ns.map_or(0, namespace_number),
             _ => process.uid,
         };
         let key = (Rc::as_ptr(file), scope);

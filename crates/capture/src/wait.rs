@@ -81,7 +81,8 @@ pub(crate) struct EndSignals {
 }
 
 impl EndSignals {
-    /// Takes over SIGINT, SIGTERM and SIGHUP; one that is ignored (nohup) stays so.
+    /// Takes over SIGINT, SIGTERM and SIGHUP; one that is ignored (nohup) stays so. SIGXFSZ is
+    /// ignored, so that an output that grows too large is an error of writing.
     pub(crate) fn take() -> io::Result<Self> {
         let mut set = MaybeUninit::uninit();
         let mut before = MaybeUninit::uninit();
