@@ -101,8 +101,8 @@ pub struct ModuleUse {
     pub reason: Option<NoName>,
     /// How sure it is that the file found is the one that ran; `None` without a file.
     pub trust: Option<Trust>,
-    /// A file of that name that is another build.
-    pub refused: Option<PathBuf>,
+    /// Whether the files found name no more than what they export.
+    pub stripped: bool,
 }
 
 impl Analysis {
@@ -340,7 +340,7 @@ fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution)
                 true => Trust::Unverified,
                 false => l.trust,
             }),
-            refused: located.and_then(|l| l.as_ref().err()).and_then(|m| m.refused.clone()),
+            stripped: located.is_some_and(|l| l.as_ref().is_ok_and(|l| l.stripped)),
         });
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.nameless_weight));
@@ -353,9 +353,12 @@ impl ModuleUse {
     pub fn wants_a_file(&self) -> bool {
         self.module.kind == ModuleKind::File
             && self.nameless_weight > 0
-            && matches!(
-                self.reason,
-                Some(NoName::NoFile | NoName::BuildIdMismatch | NoName::NoSymbols)
-            )
+            && match self.reason {
+                Some(NoName::NoFile | NoName::BuildIdMismatch | NoName::NoSymbols) => true,
+                // Beyond what it exports: gcc's own compiler exports a part of its functions, and a
+                // third of its time was in others.
+                Some(NoName::OutOfRange) => self.stripped,
+                _ => false,
+            }
     }
 }

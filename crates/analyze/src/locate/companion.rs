@@ -59,8 +59,8 @@ pub(super) fn supplement(locator: &Locator, file: Option<&MappedFile>) -> Option
         .find_map(|path| accept(&path, |_, identity| identity.build_id == link.build_id))
 }
 
-/// Whether a file has any names to give.
-fn names(identity: &Identity) -> bool {
+/// Whether a file names its functions, not only those it exports.
+pub(super) fn names(identity: &Identity) -> bool {
     identity.has_debug_info || identity.has_symtab
 }
 

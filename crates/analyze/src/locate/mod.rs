@@ -54,6 +54,8 @@ pub struct Located {
     pub supplement: Option<MappedFile>,
     /// How sure it is.
     pub trust: Trust,
+    /// Whether the files name no more than what they export: the rest was stripped.
+    pub stripped: bool,
 }
 
 /// A module without files.
@@ -111,7 +113,11 @@ impl Locator {
             return Err(Missing { reason, refused });
         }
         let trust = image.as_ref().map_or(Trust::Verified, |(_, _, trust)| *trust);
-        Ok(Located { image: image.map(|(file, _, _)| file), debug, supplement, trust })
+        let names_all =
+            |i: &Identity| companion::names(i) || i.has_pclntab || i.has_mini_debug_info;
+        let stripped = debug.is_none() && !image.as_ref().is_some_and(|(_, i, _)| names_all(i));
+        let image = image.map(|(file, _, _)| file);
+        Ok(Located { image, debug, supplement, trust, stripped })
     }
 
     /// Paths that may hold the module's own file, the likeliest first.
