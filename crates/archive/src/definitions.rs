@@ -215,7 +215,8 @@ impl Definitions {
         let mut written: Vec<(u32, u64)> = Vec::with_capacity(nodes.rows);
         for index in 0..nodes.rows {
             let own = u64::from(nodes.first) + index as u64;
-            let parent = own.checked_sub(distance.next()).filter(|parent| *parent < own);
+            // A row that is its own parent is not in the map yet, and so is lost like any other hole.
+            let parent = own.checked_sub(distance.next());
             let raw_module = module.next() as u32;
             let base = parent
                 .and_then(|parent| parent.checked_sub(u64::from(nodes.first)))
