@@ -143,14 +143,6 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, symlink};
 
     use super::*;
-    use std::path::PathBuf;
-
-    fn folder(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("capture-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
-        dir
-    }
 
     fn write(path: &Path, force: bool) -> Result<(), Error> {
         Output::create(path, force)?.write_all(b"new").unwrap();
@@ -159,22 +151,21 @@ mod tests {
 
     #[test]
     fn a_new_file_is_the_owners_alone_and_nothing_is_overwritten_without_force() {
-        let dir = folder("new");
-        let path = dir.join("run.arc");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.arc");
         write(&path, false).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert!(matches!(write(&path, false), Err(Error::OutputExists(_))));
         fs::write(&path, "old and longer").unwrap();
         write(&path, true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing is left beside it");
-        fs::remove_dir_all(dir).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]
     fn links_are_refused_or_replaced_but_never_followed() {
-        let dir = folder("link");
-        let (victim, path) = (dir.join("victim"), dir.join("run.arc"));
+        let dir = tempfile::tempdir().unwrap();
+        let (victim, path) = (dir.path().join("victim"), dir.path().join("run.arc"));
         for target in [victim.as_path(), Path::new("nowhere")] {
             fs::write(&victim, "precious").unwrap();
             symlink(target, &path).unwrap();
@@ -184,16 +175,15 @@ mod tests {
             assert!(fs::symlink_metadata(&path).unwrap().is_file());
             fs::remove_file(&path).unwrap();
         }
-        fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn what_is_no_file_is_refused_even_with_force() {
-        let dir = folder("dir");
-        assert!(matches!(write(&dir, true), Err(Error::OutputNotRegular(_))));
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert!(matches!(write(dir, true), Err(Error::OutputNotRegular(_))));
         assert!(matches!(write(Path::new("/dev/null"), true), Err(Error::OutputNotRegular(_))));
         let missing = dir.join("no/such/run.arc");
         assert!(matches!(write(&missing, false), Err(Error::OutputNotWritable { .. })));
-        fs::remove_dir_all(dir).unwrap();
     }
 }

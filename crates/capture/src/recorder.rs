@@ -62,10 +62,11 @@ impl<W: Write> Recorder<W> {
         out: W,
         facts: RecordingFacts,
         kernel: Kernel,
+        limits: Limits,
     ) -> Result<Self, archive::Error> {
         let start_ns = facts.clock.monotonic_ns;
         Ok(Self {
-            writer: Writer::new(out, &facts, Limits::default())?,
+            writer: Writer::new(out, &facts, limits)?,
             depth_limit: facts.max_stack as usize,
             facts,
             kernel,

@@ -1,8 +1,8 @@
 //! From records to an archive and back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use archive::Archive;
+use archive::{Archive, Limits};
 use profile::{Backend, EndReason, Event, EventKind, Module, Scope, Tables, Text, Unit};
 use rayon::iter::ParallelIterator as _;
 
@@ -91,30 +91,43 @@ fn facts() -> RecordingFacts {
 
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-fn record_all(records: &[Vec<u8>]) -> Archive {
-    let kernel = Kernel::new(KERNEL_TEXT, 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000, Vec::new());
-    let mut recorder = Recorder::new(Vec::new(), facts(), kernel).unwrap();
-    let mut processes = Processes::new(Following::All);
-    for record in records {
-        let sample = decode(record).unwrap();
-        processes.of_sample(sample.pid, sample.tid, sample.time_ns, sample.user.get(0), &mut Fake);
-        recorder.sample(&sample, &mut processes);
-    }
-    let state = FlushState {
-        covered_to_ns: 1000,
-        clock: Clock::default(),
+fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
+    let image = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
+    let kernel = Kernel::new(KERNEL_TEXT, image, Vec::new());
+    Recorder::new(Vec::new(), facts(), kernel, limits).unwrap()
+}
+
+fn take(recorder: &mut Recorder<Vec<u8>>, processes: &mut Processes, record: &[u8]) {
+    let sample = decode(record).unwrap();
+    let leaf = sample.user.get(0);
+    processes.of_sample(sample.pid, sample.tid, sample.time_ns, leaf, &mut Fake);
+    recorder.sample(&sample, processes);
+}
+
+fn state(at_ns: u64) -> FlushState<'static> {
+    FlushState {
+        covered_to_ns: at_ns,
+        clock: Clock { monotonic_ns: at_ns, ..Clock::default() },
         ledger: &[],
         cost: Cost::default(),
         sideband_lost: 0,
-    };
-    let end = End {
-        reason: EndReason::Duration,
-        at_ns: 1000,
-        command_status: 0,
-        detail: Text::default(),
-    };
-    let bytes = recorder.finish(state, &NoNames, &end).unwrap();
+    }
+}
+
+fn finish(recorder: Recorder<Vec<u8>>, at_ns: u64) -> Archive {
+    let (reason, detail) = (EndReason::Duration, Text::default());
+    let end = End { reason, at_ns, command_status: 0, detail };
+    let bytes = recorder.finish(state(at_ns), &NoNames, &end).unwrap();
     Archive::from_bytes(bytes).unwrap()
+}
+
+fn record_all(records: &[Vec<u8>]) -> Archive {
+    let mut recorder = recorder(Limits::default());
+    let mut processes = Processes::new(Following::All);
+    for record in records {
+        take(&mut recorder, &mut processes, record);
+    }
+    finish(recorder, 1000)
 }
 
 fn module_name(module: Option<&Module>) -> String {
@@ -250,4 +263,25 @@ fn a_changed_name_is_a_new_thread_row_of_the_same_process() {
     assert_eq!((tables.threads.len(), tables.processes.len()), (3, 1));
     assert!(tables.processes[0].exe.is_some() || tables.processes[0].argv0.is_empty());
     assert_eq!(tables.mappings.len(), 1, "a mapping is noted when it is first hit");
+}
+
+#[test]
+fn an_epoch_that_is_full_is_followed_by_one_that_stands_by_itself() {
+    let mut recorder = recorder(Limits { nodes: 2, ..Limits::default() });
+    let mut processes = Processes::new(Following::All);
+    for time in 1..=5 {
+        let leaf = 0x7010 + time % 2;
+        let record = record((PID, PID, time), "a", &[KERNEL_TEXT + 0x10], &[leaf, 0x4020]);
+        take(&mut recorder, &mut processes, &record);
+        recorder.flush(state(time), &NoNames).unwrap();
+    }
+    assert!(recorder.epoch.rows.is_empty(), "a new epoch begins with empty tables");
+    let archive = finish(recorder, 10);
+    let expected =
+        |leaf: u64| format!("a: /bin/server+1020 /lib/libc.so+{leaf:x} | [kernel]+10 (Complete)");
+    let leaves = [0x2011, 0x2010, 0x2011, 0x2010, 0x2011];
+    assert_eq!(stacks(&archive), leaves.map(expected));
+    assert_eq!(archive.tables().processes.len(), 1, "the same rows, told again");
+    let names: BTreeSet<&Text> = archive.tables().symbols.iter().map(|s| &s.name).collect();
+    assert_eq!(names, BTreeSet::from([&Text::from("fffffffff81000000")]));
 }

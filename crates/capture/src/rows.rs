@@ -52,6 +52,11 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.processes.is_empty() && self.files.is_empty()
+    }
+
     /// The thread of a sample.
     pub(crate) fn thread<W: Write>(
         &mut self,

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use profile::{End, EndReason, Text};
+use profile::{Cost, End, EndReason, Text};
 
 use crate::error::Error;
 use crate::host;
@@ -59,6 +59,7 @@ struct Recording {
     targets: Vec<(u64, OwnedFd)>,
     start_ns: u64,
     start_up: Duration,
+    cost_at_start: Cost,
     on_terminal: bool,
 }
 
@@ -78,6 +79,7 @@ fn start(options: &Options, mut prepared: Prepared, began_ns: u64) -> Result<Sta
         targets,
         start_ns,
         start_up: Duration::from_nanos(start_ns - began_ns),
+        cost_at_start: host::own_cost(),
         on_terminal: std::io::stderr().is_terminal(),
     })))
 }
@@ -123,7 +125,7 @@ impl Recording {
         };
         let Prepared { session, launched, signals, remarks, .. } = self.prepared;
         let recorded_ns = host::monotonic_ns() - self.start_ns;
-        let recorded_cost = host::own_cost();
+        let cost_at_end = host::own_cost();
         // A command whose recording is over goes on; its end is waited for, its status is ours.
         let ended = matches!(reason, EndReason::TargetGone);
         let early_status = launched.as_ref().filter(|_| ended).map(Launched::wait);
@@ -143,7 +145,8 @@ impl Recording {
             recorded: Duration::from_nanos(recorded_ns),
             start_up: self.start_up,
             end: Duration::from_nanos(host::monotonic_ns() - self.start_ns - recorded_ns),
-            cost_before_end: recorded_cost,
+            cost_at_start: self.cost_at_start,
+            cost_at_end,
             remarks: &remarks,
         };
         eprint!("{summary}");

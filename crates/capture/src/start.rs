@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use archive::Limits;
 use profile::{Backend, Event, EventKind, Pid, RecordingFacts, Scope, Text, Unit};
 
 use crate::bpf::LoadedBpf;
@@ -73,7 +74,8 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
     }
     let facts = facts(options, &targets, period_ns, events.cpu_count(), &remarks)?;
     let out = Output::create(&options.output, options.force)?;
-    let recorder = Recorder::new(out, facts, kernel).map_err(|e| write_error(options, &e))?;
+    let recorder = Recorder::new(out, facts, kernel, Limits::default())
+        .map_err(|e| write_error(options, &e))?;
     let session = Session {
         bpf,
         ring,

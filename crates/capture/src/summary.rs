@@ -48,7 +48,9 @@ pub(crate) struct Summary<'a> {
     pub(crate) recorded: Duration,
     pub(crate) start_up: Duration,
     pub(crate) end: Duration,
-    pub(crate) cost_before_end: Cost,
+    /// Our cost when sampling began, and when it ended.
+    pub(crate) cost_at_start: Cost,
+    pub(crate) cost_at_end: Cost,
     pub(crate) remarks: &'a [String],
 }
 
@@ -99,6 +101,7 @@ impl fmt::Display for Summary<'_> {
 impl Summary<'_> {
     fn own_cost(&self) -> String {
         let cpu_ms = |cost: &Cost| (cost.user_ns + cost.system_ns) as f64 / 1e6;
+        let steady_ms = cpu_ms(&self.cost_at_end) - cpu_ms(&self.cost_at_start);
         let seconds = self.recorded.as_secs_f64().max(1e-3);
         let bpf = if self.progress.cost.bpf_runs > 0 {
             format!(
@@ -111,7 +114,7 @@ impl Summary<'_> {
         format!(
             "cost: start {:.0} ms, then {:.2} ms of CPU a second, end {:.0} ms; {:.1} MiB peak; {bpf}",
             self.start_up.as_secs_f64() * 1e3,
-            (cpu_ms(&self.cost_before_end) - self.start_up.as_secs_f64() * 1e3).max(0.0) / seconds,
+            steady_ms / seconds,
             self.end.as_secs_f64() * 1e3,
             self.progress.cost.peak_rss_bytes as f64 / f64::from(1 << 20),
         )
