@@ -82,36 +82,51 @@ fn why(module: &ModuleUse) -> Why {
     }
 }
 
-/// Shell commands that bring the files, one `scp` for each host, each file on a line of its own.
-/// Paths that a shell command cannot hold safely are left out; the list names them.
+/// Shell lines that bring the files: for each host one `scp`, each file on a line of its own, and one
+/// for debug files, which fails where their packages are not installed. Paths that a shell command
+/// cannot hold safely are left out; the list names them.
 #[must_use]
 pub fn commands(wanted: &[Wanted]) -> Vec<String> {
     let mut hosts: BTreeMap<&Text, Vec<&Wanted>> = BTreeMap::new();
-    for row in wanted.iter().filter(|row| !matches!(row.why, Why::Deleted | Why::Unknown)) {
+    for row in wanted {
         hosts.entry(&row.host).or_default().push(row);
     }
     let mut commands = Vec::new();
     for (host, rows) in hosts {
         let Some(host) = word(&host.lossy()) else { continue };
-        let mut names: BTreeMap<String, usize> = BTreeMap::new();
-        let mut together = Vec::new();
-        let mut renamed = Vec::new();
-        for row in rows {
-            let Some((path, name)) = remote_file(row) else { continue };
-            let Some(path) = word(&path) else { continue };
-            let same = names.entry(name.clone()).or_default();
-            *same += 1;
-            if *same == 1 {
-                together.push(format!("{host}:{path}"));
-            } else if let Some(name) = word(&format!("{name}.{}", row.build_id)) {
-                // A second file of one name would replace the first.
-                renamed.push(format!("scp {host}:{path} ./debug/{name}"));
-            }
+        let of = |why: &[Why]| rows.iter().copied().filter(|r| why.contains(&r.why)).collect();
+        let programs: Vec<&Wanted> = of(&[Why::NotHere, Why::OtherBuild]);
+        commands.extend(copy(&host, &programs));
+        let debug = copy(&host, &of(&[Why::Stripped]));
+        if !debug.is_empty() {
+            commands.push(
+                "# where stripped files have their names, if debug packages are there:".into(),
+            );
+            commands.extend(debug);
         }
-        if !together.is_empty() {
-            commands.push(format!("scp {} ./debug/", together.join(" \\\n    ")));
+    }
+    commands
+}
+
+/// Commands that copy files of one host into one directory.
+fn copy(host: &str, rows: &[&Wanted]) -> Vec<String> {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    let mut together = Vec::new();
+    let mut commands = Vec::new();
+    for row in rows {
+        let Some((path, name)) = remote_file(row) else { continue };
+        let Some(path) = word(&path) else { continue };
+        let same = names.entry(name.clone()).or_default();
+        *same += 1;
+        if *same == 1 {
+            together.push(format!("{host}:{path}"));
+        } else if let Some(name) = word(&format!("{name}.{}", row.build_id)) {
+            // A second file of one name would replace the first.
+            commands.push(format!("scp {host}:{path} ./debug/{name}"));
         }
-        commands.append(&mut renamed);
+    }
+    if !together.is_empty() {
+        commands.insert(0, format!("scp {} ./debug/", together.join(" \\\n    ")));
     }
     commands
 }
@@ -169,9 +184,11 @@ mod tests {
         ];
         assert_eq!(
             commands(&rows),
-            ["scp prod-7:/usr/lib/libfoo.so.1 \\\n    \
-            prod-7:'/opt/my app/server' \\\n    \
-            prod-7:/usr/lib/debug/.build-id/ab/cdef0123.debug ./debug/"]
+            [
+                "scp prod-7:/usr/lib/libfoo.so.1 \\\n    prod-7:'/opt/my app/server' ./debug/",
+                "# where stripped files have their names, if debug packages are there:",
+                "scp prod-7:/usr/lib/debug/.build-id/ab/cdef0123.debug ./debug/"
+            ]
         );
     }
 

@@ -12,7 +12,8 @@ pub struct ProcessNames {
 
 impl ProcessNames {
     /// The comm of each process's leading thread as recorded last; where that thread was never
-    /// sampled, the name of the executable, and where that is not known, any thread's.
+    /// sampled, the name of the executable or of the command, and where neither is known, any
+    /// thread's.
     #[must_use]
     pub fn new(tables: &Tables) -> Self {
         let mut leader = vec![None; tables.processes.len()];
@@ -37,6 +38,9 @@ impl ProcessNames {
                 leader[index]
                     .map(|comm| comm.lossy().into_owned())
                     .or_else(|| exe.filter(|name| !name.is_empty()))
+                    .or_else(|| {
+                        Some(process.argv0.file_name().into_owned()).filter(|n| !n.is_empty())
+                    })
                     .or_else(|| any[index].map(|comm| comm.lossy().into_owned()))
                     .unwrap_or_else(|| format!("process {}", process.pid.0))
             })

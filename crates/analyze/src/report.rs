@@ -92,6 +92,7 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
     }
     lines.push(("Stacks", stacks(analysis)));
     lines.push(("Names", names(analysis)));
+    lines.extend(unverified(analysis));
     lines
 }
 
@@ -127,19 +128,26 @@ fn describe(kind: Wholeness) -> Option<&'static str> {
 }
 
 fn names(analysis: &Analysis) -> String {
-    let mut text = format!(
+    format!(
         "{} of the CPU time is in code that has a name",
         percent(analysis.named_weight, analysis.total.weight)
-    );
-    let unverified = provenance::unverified(analysis);
-    if !unverified.is_empty() {
-        let paths: Vec<_> = unverified.iter().map(|p| p.lossy()).collect();
-        text.push_str(&format!(
-            "; unverified, for want of a build-id (path, size and segments agree as far as recorded): {}",
-            paths.join(", ")
-        ));
+    )
+}
+
+/// Modules taken without a proof that they are the ones that ran.
+fn unverified(analysis: &Analysis) -> Option<Line> {
+    const NAMED: usize = 3;
+    let paths = provenance::unverified(analysis);
+    let (first, rest) = paths.split_at(paths.len().min(NAMED));
+    let mut named: Vec<_> = first.iter().map(|path| path.lossy().into_owned()).collect();
+    if !rest.is_empty() {
+        named.push(format!("{} more", count(rest.len() as u64)));
     }
-    text
+    (!paths.is_empty()).then(|| {
+        let modules = counted(paths.len() as u64, "module");
+        let why = "no build-id was recorded; path, size and segments agree as far as they were";
+        ("Unverified", format!("{modules} ({why}): {}", named.join(", ")))
+    })
 }
 
 fn processes(out: &mut String, analysis: &Analysis) {
@@ -231,12 +239,6 @@ fn files_to_bring(out: &mut String, analysis: &Analysis, inputs: &[String]) {
             out.push_str(&format!("  {command}\n"));
         }
         out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
-    }
-    if wanted.iter().any(|row| row.why == Why::Stripped) {
-        out.push_str(
-            "A stripped file's names are in its debug file, which the host has only if its debug \
-             package is installed.\n",
-        );
     }
     if wanted.iter().any(|row| row.why == Why::Deleted) {
         out.push_str(

@@ -244,6 +244,9 @@ fn input_names(plan: &Plan) -> Vec<String> {
     plan.inputs.iter().map(|path| path.display().to_string()).collect()
 }
 
+/// Width of tables where no terminal sets one.
+const FILE_WIDTH: usize = 120;
+
 /// Colours only where somebody looks, and only if they are wanted (<https://no-color.org>).
 fn table_options(to: &Destination) -> TableOptions {
     let default = TableOptions::default();
@@ -253,7 +256,7 @@ fn table_options(to: &Destination) -> TableOptions {
         .map(|(terminal_size::Width(columns), _)| usize::from(columns));
     TableOptions {
         color: terminal && wanted,
-        width: width.filter(|_| terminal).unwrap_or(default.width),
+        width: width.filter(|_| terminal).unwrap_or(FILE_WIDTH),
         ..default
     }
 }

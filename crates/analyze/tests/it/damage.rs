@@ -116,3 +116,29 @@ fn no_cut_makes_it_fail_otherwise_than_with_a_message() {
         assert!(said || refused, "cut at {length}: {} {}", ran.status, ran.stderr);
     }
 }
+
+#[test]
+fn whatever_is_damaged_the_weight_shown_and_the_weight_missed_are_all_there_was() {
+    let whole = recording();
+    let written = 1_000 * crate::made::PERIOD_NS;
+    let locator = analyze::Locator::new(analyze::Search::default());
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut refused = 0;
+    for _ in 0..300 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let (at, flip) = ((state >> 33) as usize % whole.len(), (state >> 20) as u8 | 1);
+        let mut bytes = whole.clone();
+        bytes[at] ^= flip;
+        let Ok(recording) = analyze::Recording::from_bytes("x.arc".as_ref(), bytes) else {
+            refused += 1;
+            continue;
+        };
+        let (filter, shape) = (analyze::Filter::default(), analyze::Shape::default());
+        let analysis = analyze::analyze(&[recording], &filter, shape, &locator).unwrap();
+        let recorded = &analysis.recordings[0];
+        let lost = recorded.damage.lost(recorded.event).weight;
+        assert_eq!(analysis.tree.total() + lost, written, "byte {at} ^ {flip:#x}");
+        assert!(!recorded.damage.complete, "byte {at} ^ {flip:#x} is not said");
+    }
+    assert!(refused < 10, "{refused} of 300 damaged files could not be opened at all");
+}

@@ -98,7 +98,11 @@ fn a_module_without_a_build_id_is_taken_by_its_looks_and_called_unverified() {
     run.ran("server", "_start main work", 100);
     let desk = Desk::with(&[("run.arc", run.finish())]);
     let ran = desk.analyze("run.arc -o -");
-    assert!(ran.stdout.contains("unverified, for want of a build-id"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("Unverified  1 module (no build-id was recorded;"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stdout.contains("  work  server\n"), "{}", ran.stdout);
 }
 
