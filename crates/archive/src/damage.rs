@@ -149,6 +149,7 @@ impl Archive {
             .index
             .others
             .par_iter()
+            .chain(self.index.embeds.par_iter())
             .filter_map(|frame| check(&self.source, frame).err().map(|why| (frame.header.seq, why)))
             .collect();
         let others = others.iter().map(|(seq, why)| format!("block {seq} is lost: {why}"));

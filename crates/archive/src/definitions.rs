@@ -25,8 +25,9 @@ pub(crate) struct EpochIds {
     pub threads: IdMap,
     pub stacks: IdMap,
     pub label_sets: IdMap,
+    /// What is embedded refers to it.
+    pub modules: IdMap,
     cgroups: IdMap,
-    modules: IdMap,
     nodes: IdMap,
 }
 
@@ -34,7 +35,6 @@ impl EpochIds {
     /// Frees what only definitions refer to.
     fn seal(&mut self) {
         self.cgroups.clear();
-        self.modules.clear();
         self.nodes.clear();
     }
 }

@@ -117,7 +117,7 @@ mod tests {
             let content = (0..bytes as u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
             let embed = schema::Embed { content, ..schema::Embed::default() };
             let block = schema::Block { embed: Some(embed), ..schema::Block::default() };
-            frames.push(Kind::Other(4), Summary::default(), block).unwrap();
+            frames.push(Kind::Embed, Summary::default(), block).unwrap();
             frames.compressor.context_mut().sizeof() >> 10
         };
         assert!(push(4 << 10) < 128, "a block of a quiet recording");

@@ -29,8 +29,9 @@ pub(crate) enum Kind {
     Defs,
     #[default]
     Data,
+    Embed,
     End,
-    /// Unwind data, embedded files, or what a newer writer adds.
+    /// Unwind data, or what a newer writer adds.
     Other(u8),
 }
 
@@ -39,6 +40,7 @@ impl Kind {
         match self {
             Self::Defs => 1,
             Self::Data => 2,
+            Self::Embed => 4,
             Self::End => 5,
             Self::Other(number) => number,
         }
@@ -48,6 +50,7 @@ impl Kind {
         match number {
             1 => Self::Defs,
             2 => Self::Data,
+            4 => Self::Embed,
             5 => Self::End,
             other => Self::Other(other),
         }

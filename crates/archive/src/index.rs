@@ -14,6 +14,8 @@ pub(crate) struct Index {
     pub data: Vec<DataFrame>,
     /// Frames that ordinary reading hops over.
     pub others: Vec<Frame>,
+    /// Pieces of embedded files.
+    pub embeds: Vec<Frame>,
     /// Sequence numbers `from..to` that no frame has.
     pub gaps: Vec<(u32, u32)>,
     /// End of the latest span of a data frame.
@@ -66,6 +68,7 @@ impl Index {
         match header.kind {
             Kind::Defs => self.definitions.push(*frame),
             Kind::End => self.ends.push(*frame),
+            Kind::Embed => self.embeds.push(*frame),
             Kind::Other(_) => self.others.push(*frame),
             Kind::Data => {
                 let sum = self.weight.checked_add(header.weight);

@@ -57,6 +57,7 @@ mod book;
 mod damage;
 mod data;
 mod definitions;
+mod embed;
 mod error;
 mod facts;
 mod fields;

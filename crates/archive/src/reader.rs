@@ -30,8 +30,8 @@ pub struct Archive {
     pub(crate) source: Source,
     pub(crate) facts: RecordingFacts,
     tables: Tables,
-    epochs: BTreeMap<u32, EpochIds>,
-    no_ids: EpochIds,
+    pub(crate) epochs: BTreeMap<u32, EpochIds>,
+    pub(crate) no_ids: EpochIds,
     pub(crate) ending: Option<Ending>,
     pub(crate) index: Index,
     /// What was read so far, each block counted once: rows and weight by event.

@@ -12,7 +12,7 @@ use crate::book::Book;
 use crate::frames::{Frames, Summary};
 use crate::header::Kind;
 use crate::pending::Pending;
-use crate::{Error, Limits, facts as wire, schema};
+use crate::{Error, Limits, embed, facts as wire, schema};
 
 /// Rows of one Data at most: 45 bytes each in the worst case, so that a frame stays below 1 MiB.
 const DATA_ROWS: usize = 16_384;
@@ -196,6 +196,21 @@ impl<W: Write> Writer<W> {
     /// Defines a set of labels.
     pub fn label_set(&mut self, row: &LabelSet) -> LabelSetId {
         self.pending.label_set(row)
+    }
+
+    /// Embeds a whole file (the vDSO's image), or one section of it, of a module defined in this epoch.
+    /// Once in a file is enough: readers unify modules over epochs.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn embed(&mut self, module: ModuleId, section: &str, content: &[u8]) -> Result<(), Error> {
+        self.encode_definitions()?;
+        for embed in embed::pieces(module, section, content) {
+            let block = schema::Block { embed: Some(embed), ..self.block() };
+            self.frames.push(Kind::Embed, Summary::default(), block)?;
+            self.write_out_when_large()?;
+        }
+        Ok(())
     }
 
     /// Notes the end of a process.

@@ -38,13 +38,13 @@ impl CpuLedger {
     /// All samples lost.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.iter().sum()
+        self.dropped.iter().fold(0, |sum, one| sum.saturating_add(*one))
     }
 
     /// Every entry of the BPF program.
     #[must_use]
     pub fn ticks(&self) -> u64 {
-        self.fired + self.idle + self.own + self.other
+        [self.idle, self.own, self.other].iter().fold(self.fired, |sum, n| sum.saturating_add(*n))
     }
 }
 
@@ -109,16 +109,21 @@ impl Ledger {
     pub fn sum(&self, event: EventId) -> CpuLedger {
         let mut sum = CpuLedger { event, ..CpuLedger::default() };
         for row in self.rows().filter(|r| r.event == event) {
-            sum.fired += row.fired;
-            sum.written += row.written;
-            sum.written_weight += row.written_weight;
-            for (total, one) in sum.dropped.iter_mut().zip(row.dropped) {
-                *total += one;
+            // Saturating: a forged archive may state anything.
+            for (total, one) in [
+                (&mut sum.fired, row.fired),
+                (&mut sum.written, row.written),
+                (&mut sum.written_weight, row.written_weight),
+                (&mut sum.idle, row.idle),
+                (&mut sum.own, row.own),
+                (&mut sum.other, row.other),
+                (&mut sum.observed_ns, row.observed_ns),
+            ]
+            .into_iter()
+            .chain(sum.dropped.iter_mut().zip(row.dropped))
+            {
+                *total = total.saturating_add(one);
             }
-            sum.idle += row.idle;
-            sum.own += row.own;
-            sum.other += row.other;
-            sum.observed_ns += row.observed_ns;
         }
         sum
     }
@@ -126,7 +131,7 @@ impl Ledger {
     /// Whether every CPU's counters add up. True only of a finished recording.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.rows().all(|r| r.fired == r.written + r.dropped_total())
+        self.rows().all(|r| r.fired == r.written.saturating_add(r.dropped_total()))
     }
 
     /// Share of the time that timer ticks really covered (throttling, steal), 0 to about 1; `None`

@@ -1,0 +1,46 @@
+//! Files that travel inside an archive come out as they went in, or not at all.
+
+use archive::{Archive, Limits, Writer};
+use profile::{Module, ModuleId, ModuleKind};
+
+use crate::recipe::{START_NS, end_at, facts, flush};
+
+/// An archive that embeds `content` as the vDSO's image; the module's id in it is 2.
+fn archive_with(content: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new(), &facts(), Limits::default()).unwrap();
+    writer.module(&Module::new(ModuleKind::File, "/usr/bin/server"));
+    let vdso = writer.module(&Module::new(ModuleKind::Vdso, "[vdso]"));
+    writer.embed(vdso, "", content).unwrap();
+    writer.embed(vdso, ".eh_frame", b"frames").unwrap();
+    writer.finish(&flush(START_NS, START_NS + 1, &[]), &end_at(START_NS + 1)).unwrap()
+}
+
+fn vdso(archive: &Archive) -> ModuleId {
+    let at = archive.tables().modules.iter().position(|m| m.kind == ModuleKind::Vdso).unwrap();
+    ModuleId(at as u32 + 1)
+}
+
+#[test]
+fn an_embedded_file_of_several_pieces_comes_out_whole() {
+    let content: Vec<u8> = (0..1_300_000u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    let archive = Archive::from_bytes(archive_with(&content)).unwrap();
+    assert!(archive.damage().complete);
+    assert_eq!(archive.embedded(vdso(&archive), ""), Some(content));
+    assert_eq!(archive.embedded(vdso(&archive), ".eh_frame").as_deref(), Some(&b"frames"[..]));
+    assert_eq!(archive.embedded(vdso(&archive), ".text"), None);
+    assert_eq!(archive.embedded(ModuleId(1), ""), None);
+    assert_eq!(archive.embedded(ModuleId::NONE, ""), None);
+}
+
+#[test]
+fn a_damaged_piece_is_said_and_nothing_of_the_file_comes_out() {
+    let content: Vec<u8> = (0..200_000u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    let mut bytes = archive_with(&content);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    let archive = Archive::from_bytes(bytes).unwrap();
+    let damage = archive.damage();
+    assert!(!damage.complete);
+    assert!(damage.statements.iter().any(|s| s.contains("checksum")), "{:?}", damage.statements);
+    assert_eq!(archive.embedded(vdso(&archive), ""), None);
+}
