@@ -136,7 +136,7 @@ impl Recording {
 
     /// The image of a module that the recording itself holds (the vDSO).
     #[must_use]
-    pub fn embedded_image(&self, _module: ModuleId) -> Option<Vec<u8>> {
-        None
+    pub fn embedded_image(&self, module: ModuleId) -> Option<Vec<u8>> {
+        self.archive.embedded(module, "")
     }
 }
