@@ -138,16 +138,27 @@ impl Chains<'_> {
         chain
     }
 
-    /// A walk that ends in a function which never set its frame pointer followed a register that may
-    /// hold any number: zero looks like the end of the stack, a small one like a page that is not
-    /// present. (Of a Rust program built without frame pointers 95 % of the samples ended so, and of
-    /// gcc's compiler, which has none, 28 % with zero.)
+    /// What the end of a walk means, given the code where it ended.
+    ///
+    /// In the code that starts a program or a thread it has arrived, whatever it met there: glibc
+    /// calls `main` with any number in the register. In another function that never set its frame
+    /// pointer the register may hold any number, too: zero looks like the end of the stack, a small one
+    /// like a page that is not present. (Of a Rust program built without frame pointers 95 % of the
+    /// samples ended so, and of gcc's compiler, which has none, 28 % with zero.)
     fn why_it_ends(&self, end: StackEnd, user: &[AddressId], frames: &FrameTable) -> StackEnd {
-        let Some(root) = user.first() else { return end };
-        let by_register = matches!(end, StackEnd::Complete | StackEnd::Fault)
-            && self.resolution.get(*root).caller == Caller::Skipped
-            && !self.starts_threads(*root, user.get(1), frames);
-        if by_register { StackEnd::NotCode } else { end }
+        let by_register = matches!(end, StackEnd::Complete | StackEnd::Fault | StackEnd::NotCode);
+        match user.first() {
+            Some(root) if by_register => {
+                if self.starts_threads(*root, user.get(1), frames) {
+                    StackEnd::Complete
+                } else if self.resolution.get(*root).caller == Caller::Skipped {
+                    StackEnd::NotCode
+                } else {
+                    end
+                }
+            }
+            _ => end,
+        }
     }
 
     /// Whether an address lies in the code that starts programs and threads. It sets no frame pointer
@@ -352,6 +363,16 @@ mod tests {
             "server _start __libc_start_call_main main"
         );
         assert_eq!(names("start_thread! f", "", complete), "server start_thread f");
+        for end in [StackEnd::NotCode, StackEnd::Fault] {
+            assert_eq!(
+                names("__libc_start_call_main! main f", "", end),
+                "server __libc_start_call_main main f"
+            );
+        }
+        assert_eq!(
+            names("start_thread! f", "", StackEnd::DepthLimit),
+            "server [truncated: depth limit] start_thread f"
+        );
         assert_eq!(names("-! main f", "", complete), "server - main f", "a stripped library");
         assert_eq!(names("-! f", "", complete), "server [truncated: no frame pointers] - f");
     }
