@@ -83,6 +83,7 @@ pub struct Writer<W: Write> {
     pending: Pending,
     samples: Vec<Row>,
     exits: Vec<Exit>,
+    embeds: Vec<schema::Embed>,
     book: Book,
     written_bytes: u64,
     failed: bool,
@@ -107,6 +108,7 @@ impl<W: Write> Writer<W> {
             pending: Pending::default(),
             samples: Vec::new(),
             exits: Vec::new(),
+            embeds: Vec::new(),
             book: Book::default(),
             written_bytes: 0,
             failed: false,
@@ -198,19 +200,10 @@ impl<W: Write> Writer<W> {
         self.pending.label_set(row)
     }
 
-    /// Embeds a whole file (the vDSO's image), or one section of it, of a module defined in this epoch.
-    /// Once in a file is enough: readers unify modules over epochs.
-    ///
-    /// # Errors
-    /// As [`Writer::flush`].
-    pub fn embed(&mut self, module: ModuleId, section: &str, content: &[u8]) -> Result<(), Error> {
-        self.encode_definitions()?;
-        for embed in embed::pieces(module, section, content) {
-            let block = schema::Block { embed: Some(embed), ..self.block() };
-            self.frames.push(Kind::Embed, Summary::default(), block)?;
-            self.write_out_when_large()?;
-        }
-        Ok(())
+    /// Embeds a whole file (the vDSO's image; an empty section name), or one section of it, of a module
+    /// defined in this epoch. Once in an epoch is enough.
+    pub fn embed(&mut self, module: ModuleId, section: &str, content: &[u8]) {
+        self.embeds.extend(embed::pieces(module, section, content));
     }
 
     /// Notes the end of a process.
@@ -300,6 +293,11 @@ impl<W: Write> Writer<W> {
         for defs in self.pending.take() {
             let block = schema::Block { defs: Some(defs), ..self.block() };
             self.frames.push(Kind::Defs, Summary::default(), block)?;
+            self.write_out_when_large()?;
+        }
+        for embed in std::mem::take(&mut self.embeds) {
+            let block = schema::Block { embed: Some(embed), ..self.block() };
+            self.frames.push(Kind::Embed, Summary::default(), block)?;
             self.write_out_when_large()?;
         }
         Ok(())

@@ -49,6 +49,7 @@ pub(crate) struct Rows {
     /// By base address: a number of a kernel module may change its meaning.
     kernel: FxHashMap<u64, ModuleId>,
     mappings: FxHashSet<(u64, u64)>,
+    vdso_embedded: bool,
 }
 
 impl Rows {
@@ -188,6 +189,13 @@ impl Rows {
             dev_inode: if row.build_id.is_empty() { (row.dev, row.inode) } else { ((0, 0), 0) },
         };
         let id = *self.modules.entry(identity).or_insert_with(|| writer.module(&row));
+        if file.kind == ModuleKind::Vdso && !self.vdso_embedded {
+            // It exists on the host only. Again in every epoch, because epochs can be kept apart.
+            if let Some(image) = host::vdso_image((region.end - region.start) as usize) {
+                writer.embed(id, "", &image);
+            }
+            self.vdso_embedded = true;
+        }
         self.files.insert(key, (Rc::clone(file), id));
         id
     }
