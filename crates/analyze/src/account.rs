@@ -59,7 +59,9 @@ impl Account {
 }
 
 fn newer(a: Cost, b: Cost) -> Cost {
-    let age = |cost: &Cost| (cost.user_ns + cost.system_ns, cost.bpf_runs, cost.peak_rss_bytes);
+    let age = |cost: &Cost| {
+        (cost.user_ns.saturating_add(cost.system_ns), cost.bpf_runs, cost.peak_rss_bytes)
+    };
     if age(&a) < age(&b) { b } else { a }
 }
 

@@ -160,11 +160,17 @@ pub fn analyze(
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
     let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
     let mut anything = false;
+    let mut weight = 0u64;
     for (recording, names) in recordings.iter().zip(&names) {
         let event = cpu_event(recording)?;
         let keep = keep(recording, filter, names);
         anything |= !keep.is_nothing();
-        collapsed.push((event, collapse(recording, event, &keep)));
+        let cells = collapse(recording, event, &keep);
+        let everything = cells.total().weight.saturating_add(cells.filtered.weight);
+        weight = weight
+            .checked_add(everything)
+            .ok_or_else(|| Error::AbsurdWeight { path: recording.path().into() })?;
+        collapsed.push((event, cells));
     }
     if !filter.is_empty() && !anything {
         let recorded = names.iter().flat_map(ProcessNames::all).collect();
@@ -295,7 +301,7 @@ fn observed_ns(recorded: &[Recorded]) -> u64 {
             .or_default()
             .merge(&recording.account.covered);
     }
-    by_boot.values().map(Spans::total_ns).sum()
+    by_boot.values().fold(0, |sum, spans| sum.saturating_add(spans.total_ns()))
 }
 
 fn process_rows(

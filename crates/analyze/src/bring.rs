@@ -64,7 +64,7 @@ pub fn wanted(analysis: &Analysis) -> Vec<Wanted> {
             why: why(module),
         };
         rows.entry((row.host.clone(), row.path.clone(), row.build_id))
-            .and_modify(|known| known.weight += row.weight)
+            .and_modify(|known| known.weight = known.weight.saturating_add(row.weight))
             .or_insert(row);
     }
     let mut rows: Vec<Wanted> = rows.into_values().collect();

@@ -53,6 +53,14 @@ pub enum Error {
         /// The events' names.
         events: String,
     },
+    /// Weights that no machine can have recorded.
+    #[error(
+        "{}: with this recording the CPU time exceeds 584 years; it is damaged or forged", path.display()
+    )]
+    AbsurdWeight {
+        /// Which.
+        path: PathBuf,
+    },
     /// No thread passes the filters.
     #[error("nothing was recorded of {filter}; recorded were {recorded}")]
     NothingLeft {

@@ -20,6 +20,8 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
     };
+    // Said here, where the path of the temporary file is not part of the message.
+    fs::metadata(&directory).map_err(failed)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".analyze-").suffix(".tmp");
     #[cfg(unix)]

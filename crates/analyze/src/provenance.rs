@@ -131,7 +131,7 @@ pub fn losses(recording: &Recorded) -> Vec<Line> {
     }
     if let Some(cost) = recording.account.cost {
         let covered = recording.account.covered.total_ns().max(1);
-        let own = cost.user_ns + cost.system_ns;
+        let own = cost.user_ns.saturating_add(cost.system_ns);
         let share = 100.0 * own as f64 / covered as f64;
         let bpf = if cost.bpf_ns > 0 {
             format!(", BPF {} s", seconds(cost.bpf_ns))
@@ -254,7 +254,7 @@ fn of_base(mut warnings: Vec<Warning>) -> Vec<Warning> {
 pub fn nameless(analysis: &Analysis) -> Option<Warning> {
     let missing = analysis.total.weight - analysis.named_weight;
     let share = percent(missing, analysis.total.weight);
-    (missing * 20 > analysis.total.weight).then(|| Warning {
+    (missing > analysis.total.weight / 20).then(|| Warning {
         incomplete: false,
         text: format!("{share} of the CPU time is in code without a name."),
     })

@@ -142,3 +142,23 @@ fn whatever_is_damaged_the_weight_shown_and_the_weight_missed_are_all_there_was(
     }
     assert!(refused < 10, "{refused} of 300 damaged files could not be opened at all");
 }
+
+#[test]
+fn absurd_figures_are_no_reason_to_fall_over() {
+    let made = |id: u8| {
+        let mut facts = crate::made::facts();
+        facts.recording_id = [id; 16];
+        facts.events[0].period = u64::MAX;
+        facts.clock.realtime_ns = u64::MAX;
+        let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
+        run.weighs("server", "_start main work", u64::MAX - 1).dropped(u64::MAX - 1_000);
+        run.finish()
+    };
+    let desk = Desk::with(&[("a.arc", made(1)), ("b.arc", made(2)), ("whole.arc", recording())]);
+    assert_eq!(desk.analyze("a.arc").status, 0);
+    assert_eq!(desk.analyze("a.arc --info").status, 0);
+    assert_eq!(desk.analyze("a.arc --diff whole.arc").status, 0);
+    let both = desk.analyze("a.arc b.arc");
+    assert_eq!(both.status, 2);
+    assert!(both.stderr.starts_with("analyze: b.arc: with this recording the CPU time exceeds"));
+}

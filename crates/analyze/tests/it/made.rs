@@ -253,6 +253,17 @@ impl Made {
         self
     }
 
+    /// One sample of any weight.
+    pub fn weighs(&mut self, process: &str, path: &str, weight: u64) -> &mut Self {
+        let (stack, thread) = (self.stack(path, StackEnd::Complete), self.process(process));
+        let time_ns = START.monotonic_ns;
+        let event = EventId(1);
+        let sample =
+            Sample { event, time_ns, thread, stack, weight: Some(weight), ..Sample::default() };
+        self.writer.sample(&sample);
+        self
+    }
+
     /// Samples that fired and were lost.
     pub fn dropped(&mut self, samples: u64) -> &mut Self {
         self.dropped += samples;
@@ -283,7 +294,7 @@ impl Made {
                     row.fired += self.dropped;
                     row.dropped[0] = self.dropped;
                 }
-                row.observed_ns = row.ticks() * PERIOD_NS;
+                row.observed_ns = row.ticks().saturating_mul(PERIOD_NS);
                 row
             })
             .collect()
