@@ -16,6 +16,7 @@ mod elf_facts;
 mod error;
 mod events;
 mod host;
+mod idle_time;
 mod intern;
 mod kallsyms;
 mod kernel;

@@ -9,6 +9,7 @@ use crate::decode::decode;
 use crate::error::Error;
 use crate::events::Events;
 use crate::host;
+use crate::idle_time::IdleTime;
 use crate::kernel_names::NameAddress as _;
 use crate::maps::{MapsEntry, parse_line};
 use crate::output::Output;
@@ -29,6 +30,8 @@ const FLUSH_EMPTY_AFTER_NS: u64 = 5_000_000_000;
 /// Bounds the memory of samples that wait for a flush.
 const FLUSH_SAMPLES: usize = 16_384;
 const TIDY_EVERY_NS: u64 = 1_000_000_000;
+/// /proc/stat takes a millisecond where CPUs and interrupt lines are many.
+const IDLE_TIME_EVERY_NS: u64 = 5_000_000_000;
 
 /// What the end says, and the live line.
 #[derive(Clone, Default, Debug)]
@@ -61,6 +64,9 @@ pub(crate) struct Session {
     pub(crate) pending: Pending,
     pub(crate) counts: Counts,
     pub(crate) next_tidy_ns: u64,
+    pub(crate) next_idle_time_ns: u64,
+    pub(crate) idle: IdleTime,
+    pub(crate) period_ns: u64,
 }
 
 /// What we count ourselves.
@@ -118,6 +124,10 @@ impl Session {
             ended.iter().for_each(|one| self.bpf.remove_target(one.pid));
         }
         self.recorder.ended(&ended);
+        if now_ns >= self.next_idle_time_ns {
+            self.next_idle_time_ns = now_ns + IDLE_TIME_EVERY_NS;
+            self.idle.refresh();
+        }
     }
 
     fn flush(&mut self, covered_to_ns: u64) -> Result<(), archive::Error> {
@@ -145,7 +155,7 @@ impl Session {
                 written: self.counts.written.get(&cpu).copied().unwrap_or(0),
                 written_weight: 0,
                 dropped,
-                idle: counted.idle,
+                idle: counted.idle.max(self.idle.of(cpu) / self.period_ns),
                 own: counted.own,
                 other: counted.other,
                 observed_ns,
@@ -165,6 +175,7 @@ impl Session {
         self.events.stop_sampling();
         let at_ns = host::monotonic_ns();
         self.drain_and_apply(u64::MAX);
+        self.next_idle_time_ns = at_ns;
         self.tidy(at_ns);
         let mut progress = self.progress();
         let state = flush_state(&progress, at_ns);

@@ -10,6 +10,7 @@ use crate::decode::depth_limit;
 use crate::error::Error;
 use crate::events::Events;
 use crate::host::{self, sysctl};
+use crate::idle_time::IdleTime;
 use crate::kernel::Kernel;
 use crate::launch::Launched;
 use crate::options::Options;
@@ -86,6 +87,9 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         pending,
         counts: Counts::default(),
         next_tidy_ns: 0,
+        next_idle_time_ns: 0,
+        idle: IdleTime::start(),
+        period_ns,
     };
     Ok(Prepared { session, launched, signals, targets, remarks })
 }

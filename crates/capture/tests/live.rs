@@ -387,10 +387,10 @@ fn a_full_disk_ends_the_recording_and_leaves_it_readable() {
     let dir = dir();
     let mount = dir.path().join("small");
     fs::create_dir(&mount).unwrap();
-    succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(&mount));
+    succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "none"]).arg(&mount));
     let path = mount.join("run.arc");
     let output =
-        capture().args(["-a", "-F", "4999", "-d", "30", "-o"]).arg(&path).output().unwrap();
+        capture().args(["-a", "-F", "9999", "-d", "30", "-o"]).arg(&path).output().unwrap();
     let archive = Archive::open(fs::File::open(&path).unwrap()).unwrap();
     let whole = archive.data_blocks().filter(Result::is_ok).count();
     let finished = archive.end().is_some();
