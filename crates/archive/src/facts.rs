@@ -193,6 +193,7 @@ pub(crate) fn write_ledger(row: &CpuLedger) -> schema::CpuLedger {
         own: row.own,
         other: row.other,
         observed_ns: row.observed_ns,
+        idle_ns: row.idle_ns,
     }
 }
 
@@ -213,6 +214,7 @@ pub(crate) fn read_ledger(row: &schema::CpuLedger) -> CpuLedger {
         own: row.own,
         other: row.other,
         observed_ns: row.observed_ns,
+        idle_ns: row.idle_ns,
     }
 }
 

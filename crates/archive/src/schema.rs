@@ -529,6 +529,8 @@ pub struct CpuLedger {
     pub other: u64,
     #[prost(uint64, tag = "10")]
     pub observed_ns: u64,
+    #[prost(uint64, tag = "11")]
+    pub idle_ns: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EventTotal {

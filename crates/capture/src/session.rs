@@ -66,7 +66,6 @@ pub(crate) struct Session {
     pub(crate) next_tidy_ns: u64,
     pub(crate) next_idle_time_ns: u64,
     pub(crate) idle: IdleTime,
-    pub(crate) period_ns: u64,
 }
 
 /// What we count ourselves.
@@ -155,10 +154,11 @@ impl Session {
                 written: self.counts.written.get(&cpu).copied().unwrap_or(0),
                 written_weight: 0,
                 dropped,
-                idle: counted.idle.max(self.idle.of(cpu) / self.period_ns),
+                idle: counted.idle,
                 own: counted.own,
                 other: counted.other,
                 observed_ns,
+                idle_ns: self.idle.of(cpu),
             })
         });
         Progress {

@@ -89,7 +89,6 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         next_tidy_ns: 0,
         next_idle_time_ns: 0,
         idle: IdleTime::start(),
-        period_ns,
     };
     Ok(Prepared { session, launched, signals, targets, remarks })
 }

@@ -132,11 +132,10 @@ fn losses(sum: &CpuLedger) -> String {
 }
 
 fn coverage(sum: &CpuLedger, period_ns: u64) -> String {
-    if sum.observed_ns == 0 {
-        return "coverage unknown".to_owned();
+    match sum.coverage(period_ns) {
+        Some(share) => format!("ticks cover {:.1} % of the time the CPUs were busy", share * 100.0),
+        None => "the CPUs were hardly busy".to_owned(),
     }
-    let share = (sum.ticks() * period_ns) as f64 / sum.observed_ns as f64;
-    format!("ticks cover {:.1} % of the CPUs' time", share * 100.0)
 }
 
 fn grouped(number: u64) -> String {
