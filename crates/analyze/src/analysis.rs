@@ -184,8 +184,8 @@ pub fn analyze(
         .collect();
     let addresses = gather(&used);
     let mut frames = FrameTable::default();
-    let embedded = |recording: usize, module| recordings[recording].embedded_image(module);
-    let resolution = resolve(&addresses, &used, embedded, locator, &mut frames);
+    let vdso_image = |recording: usize, module| recordings[recording].vdso_image(module);
+    let resolution = resolve(&addresses, &used, vdso_image, locator, &mut frames);
 
     let mut totals = Totals::new(frames, addresses.groups.len());
     for (index, used) in used.iter().enumerate() {

@@ -157,13 +157,13 @@ fn build_id(module: &Module) -> String {
 fn ledger(out: &mut String, account: &Account) {
     let causes: Vec<&str> = DropCause::ALL.iter().map(|cause| cause.describe()).collect();
     out.push_str(&format!(
-        "\nCounters (dropped: {})\nevent  cpu      fired    written  dropped  idle  own  other  observed s\n",
+        "\nCounters (dropped: {})\nevent  cpu      fired    written  dropped  idle  own  other  observed s  idle s\n",
         causes.join(", ")
     ));
     for row in account.ledger.rows() {
         let dropped: Vec<String> = row.dropped.iter().map(u64::to_string).collect();
         out.push_str(&format!(
-            "{:>5} {:>4} {:>10} {:>10}  {}  {}  {}  {}  {}\n",
+            "{:>5} {:>4} {:>10} {:>10}  {}  {}  {}  {}  {}  {}\n",
             row.event.0,
             row.cpu,
             row.fired,
@@ -172,7 +172,8 @@ fn ledger(out: &mut String, account: &Account) {
             row.idle,
             row.own,
             row.other,
-            seconds(row.observed_ns)
+            seconds(row.observed_ns),
+            seconds(row.idle_ns)
         ));
     }
     let balance = if account.ledger.balances() { "equals" } else { "does not equal" };

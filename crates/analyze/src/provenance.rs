@@ -1,6 +1,6 @@
 //! What stands around every result: what was recorded, when, where, how, and what limits trust.
 
-use profile::{Backend, DropCause, EndReason, Scope, Text, Warning};
+use profile::{Backend, CpuLedger, DropCause, EndReason, Scope, Text, Warning};
 
 use crate::analysis::{Analysis, Recorded};
 use crate::locate::Trust;
@@ -120,15 +120,7 @@ pub fn losses(recording: &Recorded) -> Vec<Line> {
     if let Some(coverage) = recording.account.ledger.coverage(recording.event, period) {
         lines.push(("Coverage", format!("{:.1} % of timer ticks came", 100.0 * coverage)));
     }
-    let left_out: Vec<String> =
-        [(sum.idle, "idle"), (sum.own, "capture itself"), (sum.other, "other processes")]
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, what)| format!("{what} {}", percent(*n, sum.ticks())))
-            .collect();
-    if !left_out.is_empty() {
-        lines.push(("Left out", format!("{} of all ticks", left_out.join(", "))));
-    }
+    lines.extend(left_out(&sum, period));
     if let Some(cost) = recording.account.cost {
         let covered = recording.account.covered.total_ns().max(1);
         let own = cost.user_ns.saturating_add(cost.system_ns);
@@ -148,6 +140,21 @@ pub fn losses(recording: &Recorded) -> Vec<Line> {
         ));
     }
     lines
+}
+
+/// Time of the CPUs that is not the target's: excluded, not lost.
+fn left_out(sum: &CpuLedger, period: u64) -> Option<Line> {
+    let ticks = |n: u64| n.saturating_mul(period);
+    // Not every kernel delivers ticks to an idle CPU; then its own account says how long that was.
+    let idle = if sum.idle_ns > 0 { sum.idle_ns } else { ticks(sum.idle) };
+    let whole = if sum.observed_ns > 0 { sum.observed_ns } else { ticks(sum.ticks()) };
+    let parts: Vec<String> =
+        [(idle, "idle"), (ticks(sum.own), "capture itself"), (ticks(sum.other), "other processes")]
+            .iter()
+            .filter(|(time, _)| *time > 0)
+            .map(|(time, what)| format!("{what} {}", percent(*time, whole)))
+            .collect();
+    (!parts.is_empty()).then(|| ("Left out", format!("{} of the CPUs' time", parts.join(", "))))
 }
 
 /// What is missing of one input, in one sentence; `None` when nothing is.

@@ -69,11 +69,11 @@ impl Resolution {
 }
 
 /// Names all addresses. Frames are interned in the order of addresses, whatever thread was faster.
-/// `embedded` gives the images that recordings hold themselves (the vDSO's), by recording and module.
+/// `vdso_image` gives the image of a vDSO, which recordings hold themselves, by recording and module.
 pub fn resolve(
     addresses: &Addresses,
     used: &[Used<'_>],
-    embedded: impl Fn(usize, ModuleId) -> Option<Vec<u8>>,
+    vdso_image: impl Fn(usize, ModuleId) -> Option<Vec<u8>>,
     locator: &Locator,
     frames: &mut FrameTable,
 ) -> Resolution {
@@ -81,7 +81,7 @@ pub fn resolve(
     let files: Vec<ModuleFiles> =
         addresses.groups.par_iter().map(|group| find_files(group, locator)).collect();
     let vdsos: Vec<Option<Vec<u8>>> =
-        addresses.groups.iter().map(|group| embedded(group.recording, group.id)).collect();
+        addresses.groups.iter().map(|group| vdso_image(group.recording, group.id)).collect();
 
     let mut pieces: Vec<(usize, &[Address])> = Vec::new();
     for (index, group) in addresses.groups.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use archive::{Archive, Damage, DataBlock};
-use profile::{CpuLedger, End, ModuleId, RecordingFacts, Tables};
+use profile::{CpuLedger, End, Module, ModuleId, ModuleKind, RecordingFacts, Tables};
 use rayon::iter::ParallelIterator;
 
 use crate::Error;
@@ -134,9 +134,17 @@ impl Recording {
         self.archive.damage()
     }
 
-    /// The image of a module that the recording itself holds (the vDSO).
+    /// The image of a vDSO, which the recording itself holds: it exists on the host only. One of all
+    /// processes' that are of one build stands for all.
     #[must_use]
-    pub fn embedded_image(&self, module: ModuleId) -> Option<Vec<u8>> {
-        self.archive.embedded(module, "")
+    pub fn vdso_image(&self, module: ModuleId) -> Option<Vec<u8>> {
+        let wanted = self.tables().module(module).filter(|m| m.kind == ModuleKind::Vdso)?;
+        let same = |m: &Module| {
+            m.kind == ModuleKind::Vdso && !m.build_id.is_empty() && m.build_id == wanted.build_id
+        };
+        let rows = (1..).map(ModuleId).zip(&self.tables().modules);
+        std::iter::once(module)
+            .chain(rows.filter(|(_, row)| same(row)).map(|(id, _)| id))
+            .find_map(|id| self.archive.embedded(id, ""))
     }
 }

@@ -186,6 +186,12 @@ impl Made {
         self.writer.stack(Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete })
     }
 
+    /// A module whose file the recording holds itself.
+    pub fn embed(&mut self, module: &Module, image: &[u8]) {
+        let id = self.writer.module(module);
+        self.writer.embed(id, "", image);
+    }
+
     /// A stack: functions of the program root first ("main serve wait_events"; a leaf may be
     /// "serve+16"), then after "|" kernel functions.
     pub fn stack(&mut self, path: &str, end: StackEnd) -> StackId {
@@ -295,6 +301,7 @@ impl Made {
                     row.dropped[0] = self.dropped;
                 }
                 row.observed_ns = row.ticks().saturating_mul(PERIOD_NS);
+                row.idle_ns = row.idle * PERIOD_NS;
                 row
             })
             .collect()

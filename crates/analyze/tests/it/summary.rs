@@ -157,6 +157,21 @@ fn a_recording_given_twice_counts_once() {
 }
 
 #[test]
+fn a_vdso_is_named_from_the_image_that_one_process_brought_for_all() {
+    let image = std::fs::read(crate::made::fixtures().join("server")).unwrap();
+    let mut vdso = crate::made::server_module("[vdso]");
+    vdso.kind = ModuleKind::Vdso;
+    let mut run = Made::new();
+    run.embed(&vdso, &image);
+    vdso.process = profile::ProcessId(1); // the same of another process
+    let stack = run.elsewhere(&vdso, 0x1f0);
+    run.ran_in("server", stack, 100);
+    let desk = Desk::with(&[("run.arc", run.finish())]);
+    let folded = desk.analyze_elsewhere("run.arc -o - --format folded").stdout;
+    assert_eq!(folded, "server;[truncated: no frame pointers];work 1000000000\n");
+}
+
+#[test]
 fn losses_are_told_by_their_cause() {
     let mut run = Made::new();
     run.ran("server", "_start main work", 300).dropped(100);
