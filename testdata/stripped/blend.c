@@ -17,13 +17,13 @@ static inline __attribute__((always_inline)) uint32_t mix_pixel(uint32_t a, uint
     return r << 16 | g << 8 | mix_channel(a & 255, b & 255, t);
 }
 
-static __attribute__((noinline)) void blend_row(uint32_t *row, int width, uint32_t colour)
+static __attribute__((noipa)) void blend_row(uint32_t *row, int width, uint32_t colour)
 {
     for (int x = 0; x < width; x++)
         row[x] = mix_pixel(row[x], colour, (uint32_t)x & 255);
 }
 
-static __attribute__((noinline)) uint64_t checksum_row(const uint32_t *row, int width)
+static __attribute__((noipa)) uint64_t checksum_row(const uint32_t *row, int width)
 {
     uint64_t sum = 0;
     for (int x = 0; x < width; x++)
@@ -31,7 +31,7 @@ static __attribute__((noinline)) uint64_t checksum_row(const uint32_t *row, int 
     return sum;
 }
 
-static __attribute__((noinline)) uint64_t render_image(uint32_t *pixels, int width, int height, uint32_t colour)
+static __attribute__((noipa)) uint64_t render_image(uint32_t *pixels, int width, int height, uint32_t colour)
 {
     uint64_t sum = 0;
     for (int y = 0; y < height; y++) {

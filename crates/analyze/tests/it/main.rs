@@ -4,3 +4,4 @@ mod damage;
 mod diff;
 mod made;
 mod summary;
+mod testdata;

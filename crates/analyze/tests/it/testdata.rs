@@ -1,0 +1,77 @@
+//! Real recordings of `testdata` give the same outputs everywhere, with any number of threads.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
+}
+
+/// stdout of `analyze` in the case's folder; `--sysroot` keeps this machine's own files out.
+fn analyze(case: &Path, arguments: &str, threads: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
+        .args(arguments.split_whitespace())
+        .args(["--sysroot", "sysroot", "-o", "-"])
+        .current_dir(case)
+        .env("NO_COLOR", "1")
+        .env("RAYON_NUM_THREADS", threads)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Compares with `expected/NAME` for 1, 2 and 16 threads; `BLESS=1` writes it.
+fn golden(name: &str, arguments: &str, expected: &str) {
+    let case = case(name);
+    let path = case.join("expected").join(expected);
+    let actual = analyze(&case, arguments, "1");
+    for threads in ["2", "16"] {
+        assert_eq!(analyze(&case, arguments, threads), actual, "{threads} threads");
+    }
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &actual).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        stored == actual,
+        "{} differs; BLESS=1 accepts what is new\n--- actual\n{actual}",
+        path.display()
+    );
+}
+
+#[test]
+fn the_storys_diff_names_the_system_call_that_grew() {
+    golden("story", "spin.arc --diff fixed.arc", "diff.txt");
+    let diff = analyze(&case("story"), "spin.arc --diff fixed.arc", "2");
+    let verdict: Vec<&str> = diff.lines().take(4).collect();
+    assert!(verdict.join(" ").contains("system call epoll_wait"), "{verdict:#?}");
+}
+
+#[test]
+fn the_storys_stacks() {
+    golden("story", "spin.arc --format folded", "spin.folded");
+    golden("story", "fixed.arc --format folded", "fixed.folded");
+}
+
+#[test]
+fn a_summary_of_several_processes_and_threads_with_kernel_time() {
+    golden("mixed", "mixed.arc", "summary.txt");
+    golden("mixed", "mixed.arc --format folded", "stacks.folded");
+}
+
+#[test]
+fn a_stripped_program_says_which_file_to_bring() {
+    golden("stripped", "blend.arc", "summary.txt");
+    assert!(!analyze(&case("stripped"), "blend.arc", "2").contains("blend_row"));
+}
+
+#[test]
+fn a_separate_debug_file_gives_functions_and_inlined_calls() {
+    let arguments = "blend.arc --debug-dir debug --format folded";
+    golden("stripped", arguments, "with-debug-file.folded");
+    let folded = analyze(&case("stripped"), arguments, "2");
+    assert!(folded.contains("render_image;blend_row;mix_pixel_[i];mix_channel_[i] "), "{folded}");
+}
