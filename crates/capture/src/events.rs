@@ -117,33 +117,41 @@ impl Events {
 
     /// Nanoseconds that each CPU's independent counter has counted.
     pub(crate) fn observed_ns(&mut self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        for cpu in &self.cpus {
-            if let (Ok(now), Some((_, open))) =
-                (read_count(&cpu.counting), self.observed_ns.get_mut(&cpu.cpu))
-            {
-                *open = (*open).max(now);
-            }
-        }
+        self.read_counters();
         self.observed_ns.iter().map(|(cpu, (closed, open))| (*cpu, closed + open))
     }
 
-    /// Follows CPUs that went offline or came back: the kernel does neither for open events.
-    /// Returns whether anything changed.
-    pub(crate) fn follow_hotplug(&mut self, program: BorrowedFd<'_>) -> bool {
-        let Ok(online) = host::online_cpus() else { return false };
-        let gone = |c: &CpuEvents| !online.contains(&c.cpu);
-        let new: Vec<u32> =
-            online.iter().copied().filter(|n| self.cpus.iter().all(|c| c.cpu != *n)).collect();
-        if new.is_empty() && !self.cpus.iter().any(gone) {
-            return false;
+    /// Reads all counters; returns the CPUs whose counter has not moved since it was read before.
+    fn read_counters(&mut self) -> Vec<u32> {
+        let mut standing = Vec::new();
+        for events in &self.cpus {
+            let Some((_, open)) = self.observed_ns.get_mut(&events.cpu) else { continue };
+            match read_count(&events.counting) {
+                Ok(now) if now > *open => *open = now,
+                _ => standing.push(events.cpu),
+            }
         }
+        standing
+    }
+
+    /// Follows CPUs that went offline or came back: the kernel does neither for open events. One that
+    /// did both since the last look is found by its counter, which stands still; so do not look again
+    /// at once. Returns whether anything changed.
+    pub(crate) fn follow_hotplug(&mut self, program: BorrowedFd<'_>) -> bool {
+        let standing = self.read_counters();
+        let Ok(online) = host::online_cpus() else { return false };
+        let gone = |c: &CpuEvents| !online.contains(&c.cpu) || standing.contains(&c.cpu);
+        let mut changed = false;
         for cpu in self.cpus.iter().filter(|c| gone(c)) {
+            changed = true;
             if let Some((closed, open)) = self.observed_ns.get_mut(&cpu.cpu) {
                 *closed += std::mem::take(open);
             }
         }
         self.cpus.retain(|c| !gone(c));
-        for cpu in new {
+        let new = |cpu: &&u32| self.cpus.iter().all(|c| c.cpu != **cpu);
+        for cpu in online.iter().filter(new).copied().collect::<Vec<_>>() {
+            changed = true;
             // It may be on its way out again: then the next look finds it gone.
             if self.open_cpu(cpu, program).is_ok()
                 && let Some(opened) = self.cpus.last()
@@ -151,7 +159,7 @@ impl Events {
                 let _ = enable(&opened.sampling);
             }
         }
-        true
+        changed
     }
 }
 

@@ -28,27 +28,38 @@ struct OpenHow {
 const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
-/// Headers and notes of the file behind a mapping of a living process (or thread) `pid`.
+/// Headers and notes of the file behind a mapping of process (or thread) `pid`.
 pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
     let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
     // map_files leads to the mapped file whatever happened to its path; it needs more capabilities.
-    match hold(&by_address).and_then(|file| regular(&file)) {
-        Ok(file) => read_facts(&file),
-        Err(_) => {
-            let root = hold(&format!("/proc/{pid}/root")).ok()?;
-            let file = hold_in_root(&root, &region.file.path).ok()?;
-            let facts = read_facts(&regular(&file).ok()?)?;
-            is_the_mapped_one(region.file.identity, &facts).then_some(facts)
-        }
+    if let Ok(file) = hold(&by_address).and_then(|file| regular(&file)) {
+        return read_facts(&file);
     }
+    let in_root = |root: &str| {
+        let file = hold_in_root(&hold(root).ok()?, &region.file.path).ok()?;
+        read_facts(&regular(&file).ok()?)
+    };
+    let same_inode = |facts: &ElfFacts| {
+        // Overlay and btrfs state other devices in maps than in stat; the inode agrees.
+        is_the_mapped_one(region.file.identity, facts, |_| true)
+    };
+    let same_file =
+        |facts: &ElfFacts| is_the_mapped_one(region.file.identity, facts, |dev| dev == facts.dev);
+    // Of a process that has gone the file may still be found from here.
+    in_root(&format!("/proc/{pid}/root"))
+        .filter(same_inode)
+        .or_else(|| in_root("/").filter(same_file))
 }
 
 /// A path leads to whatever stands there now: compare it with what the kernel said is mapped.
-fn is_the_mapped_one(identity: Identity, facts: &ElfFacts) -> bool {
+fn is_the_mapped_one(
+    identity: Identity,
+    facts: &ElfFacts,
+    device: impl FnOnce((u32, u32)) -> bool,
+) -> bool {
     match identity {
         Identity::BuildId(id) => id == facts.build_id,
-        // Overlay and btrfs state other devices in maps than in stat; the inode agrees.
-        Identity::Inode { inode, .. } => inode == facts.inode,
+        Identity::Inode { dev, inode, .. } => inode == facts.inode && device(dev),
     }
 }
 

@@ -24,11 +24,10 @@ use crate::sideband::Identity;
 /// Parents whose rows are written with a process's own.
 const MAX_ANCESTORS: usize = 8;
 
-/// What makes two mapped files the same module.
+/// What makes two mapped files the same module, in one mount namespace or process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct ModuleIdentity {
     path: Box<[u8]>,
-    scope: Text,
     build_id: BuildId,
     /// Only where there is no build-id: the same file is reported with and without inode.
     dev_inode: ((u32, u32), u64),
@@ -45,7 +44,10 @@ pub(crate) struct Rows {
     threads: FxHashMap<(u32, u64, [u8; 16]), ThreadId>,
     /// Holds the file, so that its address stays its own.
     files: FxHashMap<FileKey, (Rc<MappedFile>, ModuleId)>,
-    modules: FxHashMap<ModuleIdentity, ModuleId>,
+    modules: FxHashMap<(ModuleIdentity, Text), ModuleId>,
+    /// The first of each, wherever it was seen: for processes that went before they could be asked for
+    /// their mount namespace.
+    anywhere: FxHashMap<ModuleIdentity, ModuleId>,
     /// By base address: a number of a kernel module may change its meaning.
     kernel: FxHashMap<u64, ModuleId>,
     mappings: FxHashSet<(u64, u64)>,
@@ -104,10 +106,19 @@ impl Rows {
             line.push(pid);
             pid = process.parent;
         }
+        let mut mount_ns = processes
+            .get(pid)
+            .and_then(|known| known.facts.as_ref())
+            .map(|facts| facts.mount_ns.clone())
+            .unwrap_or_default();
         for pid in line.into_iter().rev() {
             let cgroup_id = (pid == sample.pid).then_some(sample.cgroup_id);
             let Some(process) = processes.get_mut(pid) else { continue };
-            process.facts.get_or_insert_with(|| host_facts(pid));
+            let facts = process.facts.get_or_insert_with(|| host_facts(pid));
+            if facts.mount_ns.is_empty() {
+                facts.mount_ns = mount_ns; // gone already; most children stay in their parent's
+            }
+            mount_ns = facts.mount_ns.clone();
             parent = self.one_process(writer, process, parent, cgroup_id);
         }
         parent
@@ -181,14 +192,21 @@ impl Rows {
         let row = self.module_row(process, region);
         let identity = ModuleIdentity {
             path: file.path.clone(),
-            scope: match file.kind {
-                ModuleKind::File => row.mount_ns.clone(),
-                _ => Text::from(scope.to_string()),
-            },
             build_id: row.build_id,
             dev_inode: if row.build_id.is_empty() { (row.dev, row.inode) } else { ((0, 0), 0) },
         };
-        let id = *self.modules.entry(identity).or_insert_with(|| writer.module(&row));
+        let id = match self.anywhere.get(&identity) {
+            Some(known) if file.kind == ModuleKind::File && row.mount_ns.is_empty() => *known,
+            _ => {
+                let scope = match file.kind {
+                    ModuleKind::File => row.mount_ns.clone(),
+                    _ => Text::from(scope.to_string()),
+                };
+                let of_scope = self.modules.entry((identity.clone(), scope));
+                *of_scope.or_insert_with(|| writer.module(&row))
+            }
+        };
+        self.anywhere.entry(identity).or_insert(id);
         if file.kind == ModuleKind::Vdso && !self.vdso_embedded {
             // It exists on the host only. Again in every epoch, because epochs can be kept apart.
             if let Some(image) = host::vdso_image((region.end - region.start) as usize) {

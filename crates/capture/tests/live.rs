@@ -387,10 +387,12 @@ fn a_full_disk_ends_the_recording_and_leaves_it_readable() {
     let dir = dir();
     let mount = dir.path().join("small");
     fs::create_dir(&mount).unwrap();
-    succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=128k", "none"]).arg(&mount));
+    succeed(Command::new("mount").args(["-t", "tmpfs", "-o", "size=48k", "none"]).arg(&mount));
     let path = mount.join("run.arc");
-    let output =
-        capture().args(["-a", "-F", "9999", "-d", "30", "-o"]).arg(&path).output().unwrap();
+    let spin = Running::start(Command::new(program(dir.path(), "spin", &["-O1"])).arg("60"));
+    let mut recorder = capture();
+    recorder.args(["-F", "9999", "-d", "60", "-p", &spin.pid(), "-o"]).arg(&path);
+    let output = recorder.output().unwrap();
     let archive = Archive::open(fs::File::open(&path).unwrap()).unwrap();
     let whole = archive.data_blocks().filter(Result::is_ok).count();
     let finished = archive.end().is_some();
