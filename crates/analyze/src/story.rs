@@ -1,7 +1,7 @@
 //! A comparison in plain words: what changed most, and where to look. For somebody who has never seen
 //! the code.
 
-use profile::{DiffNode, FrameId, FrameKind, Grade};
+use profile::{DiffNode, FrameKind, Grade};
 use render::safe_text::clean_up_to;
 
 use crate::diff::{Change, Diff, Scale};
@@ -113,10 +113,11 @@ impl Culprit {
             path.push(*next);
             at = *next;
         }
-        // The kernel works for whoever called it, and a marker is no code: name what is above them.
+        // The kernel works for whoever called it, a marker is no code, and what has no name cannot be
+        // named: name what is above them.
         let names_code = |i: &u32| {
             let kind = diff.tree.frames.get(nodes[*i as usize].frame).kind;
-            !matches!(kind, FrameKind::Kernel | FrameKind::Marker)
+            !matches!(kind, FrameKind::Kernel | FrameKind::Marker | FrameKind::NoName(_))
         };
         let last = path.iter().rposition(names_code).unwrap_or(0);
         path.truncate(last + 1);
@@ -151,6 +152,7 @@ impl Culprit {
         if names.len() > 1 {
             details.push(format!("Path: {}", shortened(&names)));
         }
+        details.extend(self.system_call(diff));
         details.extend(self.below(diff));
         details.extend(self.own_code(diff));
         if names.contains(&CALLER_SKIPPED) {
@@ -195,9 +197,7 @@ impl Culprit {
                 parts.push((delta, format!("in {}", frame.name)));
             }
         }
-        let call =
-            self.system_call(diff).map_or(String::new(), |name| format!(", system call {name}"));
-        parts.push((kernel, format!("in the kernel{call}")));
+        parts.push((kernel, "in the kernel".into()));
         let whole: f64 = self.direction * (node.after_total - node.before_total);
         parts.retain(|(delta, _)| *delta >= 0.02 * whole);
         parts.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -212,33 +212,35 @@ impl Culprit {
         Some(format!("Of it: {}.", parts.join("; ")))
     }
 
-    /// The system call under which most of the change in the kernel lies. Linux names its entry
-    /// points after the architecture (`__x64_sys_epoll_wait`, since 4.17).
+    /// The system call by which most of the change comes about, where there is one. Linux names its
+    /// entry points after the architecture (`__x64_sys_epoll_wait`, since 4.17).
     fn system_call(&self, diff: &Diff) -> Option<String> {
         let nodes = &diff.tree.nodes;
+        let frame = |i: u32| diff.tree.frames.get(nodes[i as usize].frame);
         let delta = |i: u32| {
             self.direction * (nodes[i as usize].after_total - nodes[i as usize].before_total)
         };
-        let name = |frame: FrameId| &*diff.tree.frames.get(frame).name;
         let mut at = self.index();
-        let mut best = None;
+        let mut in_kernel = None;
         while let Some(next) =
             self.children[at as usize].iter().max_by(|a, b| delta(**a).total_cmp(&delta(**b)))
         {
             if delta(*next) <= 0.0 {
                 break;
             }
-            let frame = nodes[*next as usize].frame;
+            if frame(*next).kind == FrameKind::Kernel {
+                in_kernel = in_kernel.or(Some(delta(*next)));
+            }
             let call = ["__x64_sys_", "__arm64_sys_", "__ia32_sys_"]
                 .iter()
-                .find_map(|prefix| name(frame).strip_prefix(prefix));
-            if let Some(call) = call {
-                best = Some(call.to_owned());
-                break;
+                .find_map(|prefix| frame(*next).name.strip_prefix(prefix));
+            if let (Some(call), Some(part)) = (call, in_kernel) {
+                let part = signed(self.direction * part);
+                return Some(format!("In the kernel below it: {part}, by the system call {call}."));
             }
             at = *next;
         }
-        best
+        None
     }
 }
 
@@ -246,12 +248,13 @@ impl Culprit {
 mod tests {
     use super::*;
     use crate::diff::{Side, compare};
-    use profile::{CallTree, Frame};
+    use profile::{CallTree, Frame, FrameId, NoName};
 
     fn frame(name: &str) -> Frame {
         match name.split_once(':') {
             Some(("k", name)) => Frame::new(name, "[kernel]", FrameKind::Kernel),
             Some(("p", name)) => Frame::new(name, "", FrameKind::Process),
+            Some(("?", name)) => Frame::new(name, "libc.so.6", FrameKind::NoName(NoName::NoFile)),
             Some(("l", name)) => Frame::new(name, "libc.so.6", FrameKind::Library),
             _ if name.starts_with('[') => Frame::new(name, "", FrameKind::Marker),
             _ => Frame::new(name, "server", FrameKind::User),
@@ -300,13 +303,14 @@ mod tests {
         );
         assert_eq!(
             story.details[1],
-            "Of it: +0.67 in the kernel, system call epoll_wait; +0.30 in itself."
+            "In the kernel below it: +0.67, by the system call epoll_wait."
         );
+        assert_eq!(story.details[2], "Of it: +0.67 in the kernel; +0.30 in itself.");
         assert_eq!(
-            story.details[2],
+            story.details[3],
             "The program's own code on this path: serve (server), or a function it calls."
         );
-        assert!(story.details[3].starts_with("[caller may be missing]: the function below it"));
+        assert!(story.details[4].starts_with("[caller may be missing]: the function below it"));
     }
 
     #[test]
@@ -326,6 +330,18 @@ mod tests {
         );
         assert!(story.culprit.unwrap().starts_with("main (server) grew from 0.20 to 0.62 cores"));
         assert_eq!(story.details[1], "Of it: +0.22 in b; +0.20 in a.");
+    }
+
+    #[test]
+    fn what_has_no_name_is_told_by_what_called_it() {
+        let path = "p:server;main;serve;?:[libc.so.6];k:__x64_sys_epoll_wait";
+        let story = told(&[(path, 10)], &[(path, 900)]);
+        assert!(story.culprit.unwrap().starts_with("serve (server) grew from 0.010 to 0.90 cores"));
+        assert_eq!(
+            story.details[1],
+            "In the kernel below it: +0.89, by the system call epoll_wait."
+        );
+        assert_eq!(story.details[2], "Of it: +0.89 in [libc.so.6].");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub fn number(value: f64) -> String {
     }
     match value {
         0.0 => "0".into(),
+        v if v < 0.000_5 => "<0.001".into(),
         v if v < 0.095 => format!("{value:.3}"),
         v if v < 9.95 => format!("{value:.2}"),
         v if v < 99.95 => format!("{value:.1}"),
@@ -100,8 +101,14 @@ mod tests {
 
     #[test]
     fn numbers_keep_the_digits_that_mean_something() {
-        let cases =
-            [(0.0, "0"), (0.0123, "0.012"), (0.98, "0.98"), (12.34, "12.3"), (1234.5, "1,235")];
+        let cases = [
+            (0.0, "0"),
+            (0.000_1, "<0.001"),
+            (0.0123, "0.012"),
+            (0.98, "0.98"),
+            (12.34, "12.3"),
+            (1234.5, "1,235"),
+        ];
         for (value, text) in cases {
             assert_eq!(number(value), text);
         }
