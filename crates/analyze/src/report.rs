@@ -3,6 +3,8 @@
 //! One line each for what was recorded, what it cost and what was lost; then tables. Everything that
 //! came from a host passes [`clean`] on its way into the text.
 
+use std::collections::BTreeMap;
+
 use profile::{StackEnd, Warning};
 use render::safe_text::clean;
 use render::terminal::{SortBy, TableOptions, top_functions};
@@ -150,38 +152,45 @@ fn unverified(analysis: &Analysis) -> Option<Line> {
     })
 }
 
+/// Processes of one name are one row, as they are one frame in the picture: a build starts its compiler
+/// a thousand times.
 fn processes(out: &mut String, analysis: &Analysis) {
-    let rows = &analysis.processes;
+    let mut by_name: BTreeMap<String, (u64, Vec<u32>)> = BTreeMap::new();
+    for row in &analysis.processes {
+        let name = process(&row.name, analysis, &analysis.recordings[row.recording]);
+        let (weight, pids) = by_name.entry(name).or_default();
+        *weight += row.weight;
+        pids.push(row.pid);
+    }
+    let mut rows: Vec<(String, (u64, Vec<u32>))> = by_name.into_iter().collect();
     if rows.is_empty() {
         return;
     }
+    rows.sort_by_key(|(_, (weight, _))| std::cmp::Reverse(*weight));
     out.push_str("\nProcesses by CPU time\n   cores    CPU-s    share  process\n");
-    for row in rows.iter().take(LISTED) {
+    let mut line = |weight: u64, what: &str| {
         out.push_str(&format!(
-            "{:>8} {:>8} {:>8}  {}\n",
-            number(analysis.cores(row.weight)),
-            seconds(row.weight),
-            percent(row.weight, analysis.total.weight),
-            process(row.name.as_str(), row.pid, analysis, &analysis.recordings[row.recording])
+            "{:>8} {:>8} {:>8}  {what}\n",
+            number(analysis.cores(weight)),
+            seconds(weight),
+            percent(weight, analysis.total.weight),
         ));
+    };
+    for (name, (weight, pids)) in rows.iter().take(LISTED) {
+        match pids[..] {
+            [0] => line(*weight, name),
+            [pid] => line(*weight, &format!("{name} [{pid}]")),
+            _ => line(*weight, &format!("{name} ({} processes)", count(pids.len() as u64))),
+        }
     }
-    if rows.len() > LISTED {
-        let rest: u64 = rows[LISTED..].iter().map(|row| row.weight).sum();
-        out.push_str(&format!(
-            "{:>8} {:>8} {:>8}  {} more\n",
-            number(analysis.cores(rest)),
-            seconds(rest),
-            percent(rest, analysis.total.weight),
-            count((rows.len() - LISTED) as u64)
-        ));
+    if let Some(rest @ [_, ..]) = rows.get(LISTED..) {
+        let weight = rest.iter().map(|(_, (weight, _))| weight).sum();
+        line(weight, &format!("{} more", count(rest.len() as u64)));
     }
 }
 
-fn process(name: &str, pid: u32, analysis: &Analysis, recording: &Recorded) -> String {
+fn process(name: &str, analysis: &Analysis, recording: &Recorded) -> String {
     let mut text = clean(name).into_owned();
-    if pid != 0 {
-        text.push_str(&format!(" [{pid}]"));
-    }
     let one_host = analysis.recordings.iter().all(|r| r.facts.host == recording.facts.host);
     if !one_host {
         text.push_str(&format!(" on {}", clean(&recording.facts.host.lossy())));

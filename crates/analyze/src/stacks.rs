@@ -127,7 +127,8 @@ impl Chains<'_> {
         }
         for (index, id) in user.iter().enumerate() {
             if !self.starts_threads(*id, user.get(index + 1), frames) {
-                self.note_caller(&mut chain, *id, index == 0, frames);
+                let is_leaf = index + 1 == user.len();
+                self.note_caller(&mut chain, *id, index == 0, is_leaf, frames);
             }
             self.push(&mut chain, *id, true, frames);
         }
@@ -184,11 +185,20 @@ impl Chains<'_> {
         chain: &mut Chain,
         id: AddressId,
         is_root: bool,
+        is_leaf: bool,
         frames: &mut FrameTable,
     ) {
-        match self.resolution.get(id).caller {
+        let resolved = self.resolution.get(id);
+        match resolved.caller {
             Caller::Next | Caller::Outermost => {}
-            Caller::Unknown => chain.wholeness = chain.wholeness.max(Wholeness::Unchecked),
+            Caller::Unknown => {
+                // Of a library that is not here every leaf may be one that sets no frame pointer, as
+                // most of libc is: nothing may be claimed until the file is brought.
+                if is_leaf && !is_root && resolved.no_name.is_some() {
+                    chain.frames.push(marker(frames, CALLER_SKIPPED));
+                }
+                chain.wholeness = chain.wholeness.max(Wholeness::Unchecked);
+            }
             Caller::Skipped => {
                 // At the root of a cut chain the marker that stands there says it already.
                 if !(is_root && matches!(chain.wholeness, Wholeness::Cut(_))) {
@@ -378,9 +388,13 @@ mod tests {
     }
 
     #[test]
-    fn code_without_unwind_tables_is_counted_but_not_marked() {
-        let (names, chain) = chain("main -?", "", StackEnd::Complete, Shape::default());
-        assert_eq!(names, "server main -");
+    fn code_without_unwind_tables_is_counted_and_marked_where_its_file_is_not_here() {
+        let (names, chain) = chain("main jit?", "", StackEnd::Complete, Shape::default());
+        assert_eq!(names, "server main jit");
+        assert_eq!(chain.wholeness, Wholeness::Unchecked);
+        assert_eq!(chain.nameless_groups, []);
+        let (names, chain) = self::chain("main -? -?", "", StackEnd::Complete, Shape::default());
+        assert_eq!(names, "server main - [caller may be missing] -", "only a leaf");
         assert_eq!(chain.wholeness, Wholeness::Unchecked);
         assert!(!chain.leaf_named);
         assert_eq!(chain.nameless_groups, [0]);

@@ -37,8 +37,22 @@ pub(crate) fn fit(name: &str, cells: usize) -> Option<String> {
             return Some(format!("…{last}"));
         }
     }
+    Some(cut(last, cells))
+}
+
+/// The start of a clean file name in at most `cells` columns: `librustc_driver-4f…`, of which the end
+/// (`.so`) says least.
+pub(crate) fn start(name: &str, cells: usize) -> Option<String> {
+    if name.width() <= cells {
+        return (!name.is_empty()).then(|| name.to_owned());
+    }
+    (cells >= LEAST_CELLS).then(|| cut(name, cells))
+}
+
+/// As much of the start as fits, and `…`.
+fn cut(name: &str, cells: usize) -> String {
     let mut room = cells - 1;
-    let cut: String = last
+    let kept: String = name
         .chars()
         .take_while(|c| {
             let width = c.width().unwrap_or(0);
@@ -47,7 +61,7 @@ pub(crate) fn fit(name: &str, cells: usize) -> Option<String> {
             fits
         })
         .collect();
-    Some(format!("{cut}…"))
+    format!("{kept}…")
 }
 
 /// Removes where a just-in-time compiler says the source is: `LazyCompile:*f /srv/x.js:12`,

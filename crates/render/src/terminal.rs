@@ -216,7 +216,7 @@ fn aligned(cells: &[String], widths: &[usize]) -> String {
 fn named(row: &Row, room: usize) -> (String, Option<String>) {
     let name = safe_text::clean(&row.name);
     let module = safe_text::clean(&row.module);
-    let module = shorten::fit(&module, room / 3);
+    let module = shorten::start(&module, room / 3);
     let for_module = module.as_ref().map_or(0, |m| m.width() + 2);
     let name = shorten::fit(&name, room - for_module).unwrap_or_else(|| "[no name]".into());
     (name, module)
