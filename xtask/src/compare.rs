@@ -20,8 +20,9 @@ pub fn run(command: &[String]) -> Result<()> {
     let programs = build::programs()?;
     let dir = tempfile::tempdir()?;
     let (arc, data) = (dir.path().join("run.arc"), dir.path().join("perf.data"));
+    // -B: the build-id pass of Debian's perf 6.1 dies on some of a build's files.
     let mut perf = Command::new("perf")
-        .args(["record", "-q", "-a", "-e", "cpu-clock", "-F", "499", "-g", "-o"])
+        .args(["record", "-q", "-B", "-a", "-e", "cpu-clock", "-F", "499", "-g", "-o"])
         .arg(&data)
         .args(["--", "sleep", "3600"])
         .spawn()?;
@@ -55,6 +56,29 @@ fn counts(process: &str) -> bool {
     !["swapper", "perf", "capture", "sleep"].contains(&process)
 }
 
+/// What both spell alike: perf leaves out C++ argument lists, return types and clone suffixes, says
+/// `[unknown]` where we say why, and shows the other of two names that glibc gives one address.
+fn comparable(name: &str) -> String {
+    if name.starts_with('[') {
+        return "[unknown]".to_owned();
+    }
+    let name = name.split(" [clone").next().unwrap_or(name).trim_end_matches(" const");
+    let name = name.strip_prefix("void ").unwrap_or(name);
+    let name = name.replace("__memmove_", "__memcpy_");
+    if !name.ends_with(')') {
+        return name;
+    }
+    let mut depth = 0;
+    let start = name.rfind(|c| {
+        depth += i32::from(c == ')') - i32::from(c == '(');
+        depth == 0
+    });
+    match start {
+        Some(start) if start > 0 => name[..start].to_owned(),
+        _ => name,
+    }
+}
+
 fn perf_leaves(data: &Path) -> Result<Leaves> {
     let output = run::output(
         Command::new("perf").args(["script", "--no-inline", "-F", "comm,ip,sym", "-i"]).arg(data),
@@ -65,7 +89,7 @@ fn perf_leaves(data: &Path) -> Result<Leaves> {
         let (Some(comm), Some(leaf)) = (lines.next(), lines.next()) else { continue };
         let name = leaf.trim().split_once(' ').map_or("[unknown]", |(_, name)| name.trim());
         if counts(comm.trim()) {
-            *weights.entry((comm.trim().to_owned(), name.to_owned())).or_default() += 1;
+            *weights.entry((comm.trim().to_owned(), comparable(name))).or_default() += 1;
         }
     }
     Ok(shares(weights))
@@ -85,7 +109,7 @@ fn our_leaves(analyze: &Path, arc: &Path) -> Result<Leaves> {
         let process = stack.split(';').next().unwrap_or_default();
         let leaf = stack.rsplit(';').next().unwrap_or_default().trim_end_matches("_[k]");
         if counts(process) {
-            *weights.entry((process.to_owned(), leaf.to_owned())).or_default() +=
+            *weights.entry((process.to_owned(), comparable(leaf))).or_default() +=
                 weight.parse::<u64>()?;
         }
     }
