@@ -9,6 +9,7 @@
 //! are the recording as a whole.
 
 mod bpf;
+mod bpf_call;
 mod bpf_object;
 mod btf;
 mod decode;
