@@ -81,8 +81,9 @@ pub(crate) struct EndSignals {
 }
 
 impl EndSignals {
-    /// Takes over SIGINT, SIGTERM and SIGHUP; one that is ignored (nohup) stays so. SIGXFSZ is
-    /// ignored, so that an output that grows too large is an error of writing.
+    /// Takes over SIGINT, SIGTERM and SIGHUP. An ignored SIGHUP stays so (nohup); an ignored SIGINT
+    /// does not: scripts start every `capture … &` with one, and end it with `kill -INT`. SIGXFSZ
+    /// is ignored, so that an output that grows too large is an error of writing.
     pub(crate) fn take() -> io::Result<Self> {
         let mut set = MaybeUninit::uninit();
         let mut before = MaybeUninit::uninit();
@@ -92,7 +93,8 @@ impl EndSignals {
             for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
                 let mut action = MaybeUninit::<libc::sigaction>::zeroed();
                 libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
-                if action.assume_init().sa_sigaction != libc::SIG_IGN {
+                let ignored = action.assume_init().sa_sigaction == libc::SIG_IGN;
+                if !(ignored && signal == libc::SIGHUP) {
                     libc::sigaddset(set.as_mut_ptr(), signal);
                 }
             }

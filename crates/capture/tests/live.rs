@@ -262,11 +262,13 @@ fn signals_end_a_recording_with_the_last_samples_written() {
     let spin = Running::start(Command::new(program(dir.path(), "spin", &["-O1"])).arg("60"));
     for signal in ["INT", "TERM", "HUP"] {
         let path = dir.path().join(signal);
+        // As a script's background job: with SIGINT ignored.
+        let mut script = Command::new("sh");
+        script.args(["-c", "trap '' INT; exec \"$@\"", "sh"]).arg(capture().get_program());
         let mut recorder =
-            Running::start(capture().args(["-F", "499", "-p", &spin.pid(), "-o"]).arg(&path));
+            Running::start(script.args(["-F", "499", "-p", &spin.pid(), "-o"]).arg(&path));
         pause(900);
         recorder.signal(signal);
-        recorder.signal(signal); // impatience harms nothing
         assert!(recorder.wait().success(), "{signal}");
         let recorded = read(&path);
         recorded.assert_balanced();
@@ -275,6 +277,24 @@ fn signals_end_a_recording_with_the_last_samples_written() {
         // A busy machine may not have run the target in the very last milliseconds.
         assert!(recorded.covered_to_ns - newest < 250_000_000, "{signal}");
     }
+}
+
+#[test]
+fn nohup_is_respected_and_a_second_signal_harms_nothing() {
+    let dir = dir();
+    let path = dir.path().join("run.arc");
+    let mut script = Command::new("sh");
+    script.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(capture().get_program());
+    let mut recorder = Running::start(script.args(["-a", "-o"]).arg(&path));
+    pause(500);
+    recorder.signal("HUP");
+    pause(500);
+    assert!(recorder.0.try_wait().unwrap().is_none(), "still recording");
+    let both =
+        Command::new("sh").args(["-c", "kill -INT $0; kill -INT $0", &recorder.pid()]).status();
+    both.unwrap(); // the second may come too late
+    assert!(recorder.wait().success());
+    read(&path).assert_balanced();
 }
 
 #[test]
