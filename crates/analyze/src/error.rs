@@ -15,6 +15,14 @@ pub enum Error {
         /// Cause.
         source: io::Error,
     },
+    /// A number where a file is expected: optional values need `=`.
+    #[error(
+        "there is no file {number}; if it is an option's value, write it with `=`, as --top={number}"
+    )]
+    StrayNumber {
+        /// What was given.
+        number: String,
+    },
     /// An input is not something this program knows.
     #[error(
         "{} is not a recording: it {found}. Give a file made by `capture -o FILE`", path.display()
@@ -44,6 +52,14 @@ pub enum Error {
     NoInput {
         /// Why each of them.
         causes: String,
+    },
+    /// A comparison in which one side says nothing.
+    #[error("cannot compare: {side} covers no time that could be read{why}")]
+    NotComparable {
+        /// Which side.
+        side: &'static str,
+        /// Why, as the end of the sentence.
+        why: String,
     },
     /// A recording without an event that measures CPU time.
     #[error("{}: no event in it measures CPU time; it has {events}", path.display())]
@@ -120,6 +136,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a file was named that is not there: a slip of the hand, not a damaged recording.
+    pub(crate) fn is_missing_file(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// The text with the causes behind it, on one line.
     #[must_use]
     pub fn with_causes(&self) -> String {

@@ -98,19 +98,31 @@ pub fn losses(recording: &Recorded) -> Vec<Line> {
     if sum.ticks() == 0 {
         return lines;
     }
-    let causes: Vec<String> = DropCause::ALL
+    let mut causes: Vec<String> = DropCause::ALL
         .iter()
         .zip(sum.dropped)
         .filter(|(_, n)| *n > 0)
         .map(|(cause, n)| format!("{} {}", count(n), cause.describe()))
         .collect();
+    let unreadable = recording.damage.lost(recording.event).rows;
+    if unreadable > 0 {
+        causes.push(format!("{} in damaged blocks", count(unreadable)));
+    }
+    let lost = sum.dropped_total().saturating_add(unreadable);
+    let mut more = String::new();
+    if recording.account.sideband_lost > 0 {
+        more = format!(
+            "; and {} of mappings and processes, for want of which names may be missing",
+            counted(recording.account.sideband_lost, "record")
+        );
+    }
     lines.push((
         "Lost",
         match causes.is_empty() {
-            true => format!("nothing of {}", counted(sum.fired, "sample")),
+            true => format!("nothing of {}{more}", counted(sum.fired, "sample")),
             false => format!(
-                "{} of {} ({})",
-                percent(sum.dropped_total(), sum.fired),
+                "{} of {} ({}){more}",
+                percent(lost, sum.fired),
                 counted(sum.fired, "sample"),
                 causes.join(", ")
             ),
@@ -122,7 +134,9 @@ pub fn losses(recording: &Recorded) -> Vec<Line> {
     }
     lines.extend(left_out(&sum, period));
     if let Some(cost) = recording.account.cost {
-        let covered = recording.account.covered.total_ns().max(1);
+        // Counters know the whole recording, also where blocks of it cannot be read.
+        let counted_ns = recording.account.ledger.rows().map(|row| row.observed_ns).max();
+        let covered = recording.account.covered.total_ns().max(counted_ns.unwrap_or(0)).max(1);
         let own = cost.user_ns.saturating_add(cost.system_ns);
         let share = 100.0 * own as f64 / covered as f64;
         let bpf = if cost.bpf_ns > 0 {

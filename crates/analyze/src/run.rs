@@ -67,7 +67,10 @@ impl Inputs {
         for path in paths {
             match Recording::open(path) {
                 Ok(recording) => inputs.add(recording),
-                Err(error) if paths.len() == 1 => return Err(error),
+                Err(error) if error.is_missing_file() && is_number(path) => {
+                    return Err(Error::StrayNumber { number: path.display().to_string() });
+                }
+                Err(error) if paths.len() == 1 || error.is_missing_file() => return Err(error),
                 Err(error) => inputs.left_out.push(error.with_causes()),
             }
         }
@@ -97,6 +100,10 @@ impl Inputs {
     }
 }
 
+fn is_number(path: &std::path::Path) -> bool {
+    path.to_str().is_some_and(|text| text.parse::<u32>().is_ok())
+}
+
 /// Both sides of a comparison, and what it found.
 struct Compared {
     before: Analysis,
@@ -118,6 +125,13 @@ impl Results {
             return Ok(Self { after, compared: None });
         }
         let before = base.analyze(plan, &locator)?;
+        for (side, analysis) in [("the base", &before), ("the new side", &after)] {
+            if analysis.observed_ns == 0 {
+                let warnings = provenance::warnings_of_both(analysis, None);
+                let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
+                return Err(Error::NotComparable { side, why });
+            }
+        }
         let jobs = before.is_launched() && after.is_launched();
         let scale = plan.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores });
         let diff = compare(&side(&before), &side(&after), scale);

@@ -75,3 +75,34 @@ fn a_separate_debug_file_gives_functions_and_inlined_calls() {
     let folded = analyze(&case("stripped"), arguments, "2");
     assert!(folded.contains("render_image;blend_row;mix_pixel_[i];mix_channel_[i] "), "{folded}");
 }
+
+/// Exit status and stderr.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
+        .args(arguments)
+        .args(["-o", "-"])
+        .current_dir(case("story"))
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn nothing_is_compared_with_a_base_of_which_nothing_can_be_read() {
+    let base = tempfile::NamedTempFile::new().unwrap();
+    let whole = std::fs::read(case("story").join("fixed.arc")).unwrap();
+    std::fs::write(base.path(), &whole[..900]).unwrap();
+    let (status, said) = refused(&["spin.arc", "--diff", base.path().to_str().unwrap()]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("cannot compare: the base covers no time"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_slip_of_the_hand_and_no_damaged_recording() {
+    let (status, said) = refused(&["missing.arc", "spin.arc"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("cannot read missing.arc"), "{said}");
+    let (status, said) = refused(&["spin.arc", "--top", "5"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("--top=5"), "{said}");
+}
