@@ -4,6 +4,7 @@
 //! measured with this very object: 20.8 MB peak memory and 26 ms before the first program was
 //! attached, of budgets of 16 MiB and 60 ms for everything.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -81,16 +82,22 @@ impl LoadedBpf {
 
     /// From now on children of targets become targets before they run.
     pub(crate) fn follow_children(&mut self) -> Result<(), Error> {
-        for (name, tracepoint) in
-            [("follow_fork", c"sched_process_fork"), ("forget_process", c"sched_process_free")]
-        {
-            let program = self.object.program(name)?;
-            let program =
-                load_program(&program, PROG_TYPE_RAW_TRACEPOINT, &self.maps, &self.read_only)?;
-            let link = bpf_call::attach_raw_tracepoint(&program, tracepoint)
-                .map_err(|source| Error::Bpf { what: "attaching to process creation", source })?;
-            self.links.push(link);
-        }
+        self.attach("follow_fork", c"sched_process_fork")
+    }
+
+    /// Takes processes out of the filter when they end: whoever gets their number next was not asked
+    /// for.
+    pub(crate) fn forget_the_ended(&mut self) -> Result<(), Error> {
+        self.attach("forget_process", c"sched_process_free")
+    }
+
+    fn attach(&mut self, name: &'static str, tracepoint: &CStr) -> Result<(), Error> {
+        let program = self.object.program(name)?;
+        let program =
+            load_program(&program, PROG_TYPE_RAW_TRACEPOINT, &self.maps, &self.read_only)?;
+        let link = bpf_call::attach_raw_tracepoint(&program, tracepoint)
+            .map_err(|source| Error::Bpf { what: "attaching to process creation", source })?;
+        self.links.push(link);
         Ok(())
     }
 

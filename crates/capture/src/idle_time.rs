@@ -50,7 +50,7 @@ fn parse(text: &str, ticks_hz: u64) -> BTreeMap<u32, u64> {
         let mut words = line.strip_prefix("cpu")?.split(' ');
         let cpu = words.next()?.parse().ok()?;
         let ticks: Vec<u64> = words.take(5).filter_map(|word| word.parse().ok()).collect();
-        Some((cpu, (ticks.get(3)? + ticks.get(4)?) * ns_per_tick))
+        Some((cpu, ticks.get(3)?.saturating_add(*ticks.get(4)?).saturating_mul(ns_per_tick)))
     };
     text.lines().filter_map(line).collect()
 }

@@ -23,7 +23,14 @@ pub(crate) struct Launched {
 
 impl Launched {
     /// Forks. The child does nothing until [`Launched::release`].
-    pub(crate) fn fork(command: &[OsString], signals: &EndSignals) -> Result<Self, Error> {
+    ///
+    /// With `stdout_is_taken` the archive goes to standard output, and what the command prints there
+    /// goes to standard error: it would stand inside the archive.
+    pub(crate) fn fork(
+        command: &[OsString],
+        signals: &EndSignals,
+        stdout_is_taken: bool,
+    ) -> Result<Self, Error> {
         let failed = |source| Error::Launch {
             command: command.first().map_or_else(String::new, |c| c.to_string_lossy().into_owned()),
             source,
@@ -44,6 +51,10 @@ impl Launched {
                 drop(go);
                 if wait_for_go.read_exact(&mut [0]).is_err() {
                     exit_at_once(125); // capture has failed
+                }
+                if stdout_is_taken {
+                    // SAFETY: both numbers are descriptors or fail; nothing else is touched.
+                    unsafe { libc::dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO) };
                 }
                 let error = exec(&pointers, signals);
                 let errno = error.raw_os_error().unwrap_or(0);

@@ -25,6 +25,7 @@ mod kernel_names;
 mod launch;
 mod mapped_file;
 mod maps;
+mod narrate;
 mod open_mapped;
 mod options;
 mod output;
@@ -46,6 +47,7 @@ mod wait;
 
 pub use bpf_object::ObjectError;
 pub use error::Error;
+pub use narrate::narrate;
 pub use options::Options;
 pub use run::run;
 

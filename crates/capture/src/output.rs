@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, fchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::host;
@@ -37,34 +37,33 @@ pub(crate) fn check(path: &Path, force: bool) -> Result<(), Error> {
 
 impl Output {
     /// Creates the file, readable by its owner only, or takes standard output for "-".
-    pub(crate) fn create(path: &Path, force: bool) -> Result<Self, Error> {
+    ///
+    /// With `force` the new file waits beside an old one until recording has begun: a mistyped command
+    /// must not cost the archive of yesterday.
+    pub(crate) fn create(path: &Path, force: bool) -> Result<(Self, Option<Placement>), Error> {
         check(path, force)?;
         if path.as_os_str() == "-" {
             let stdout = io::stdout().as_fd().try_clone_to_owned();
             let file = stdout.map_err(Error::system("taking standard output"))?.into();
-            return Ok(Self { file, written_bytes: 0 });
+            return Ok((Self { file, written_bytes: 0 }, None));
         }
         let failed = |source: io::Error| Error::OutputNotWritable { path: path.to_owned(), source };
-        let file = if force {
-            // The new file takes the name in one step. A link is replaced, never followed.
+        let (file, beside) = if force {
             let number = u64::from_ne_bytes(host::random().map_err(failed)?);
             let mut name = path.file_name().unwrap_or_default().to_owned();
             name.push(format!(".{number:016x}"));
             let beside = path.with_file_name(name);
-            let file = create_new(&beside).map_err(failed)?;
-            fs::rename(&beside, path).map_err(|e| {
-                let _ = fs::remove_file(&beside);
-                failed(e)
-            })?;
-            file
+            (create_new(&beside).map_err(failed)?, Some(beside))
         } else {
-            create_new(path).map_err(|e| match e.kind() {
+            let created = create_new(path).map_err(|e| match e.kind() {
                 io::ErrorKind::AlreadyExists => Error::OutputExists(path.to_owned()),
                 _ => failed(e),
-            })?
+            });
+            (created?, None)
         };
         give_to_invoking_user(&file);
-        Ok(Self { file, written_bytes: 0 })
+        let placement = Placement { path: path.to_owned(), beside, kept: false };
+        Ok((Self { file, written_bytes: 0 }, Some(placement)))
     }
 
     /// Bytes written so far.
@@ -80,11 +79,34 @@ impl Output {
             path.display().to_string()
         }
     }
+}
 
-    /// Removes a file that nothing was recorded into.
-    pub(crate) fn discard(path: &Path) {
-        if path.as_os_str() != "-" {
-            let _ = fs::remove_file(path);
+/// A new file that is removed again unless recording begins.
+#[derive(Debug)]
+pub(crate) struct Placement {
+    path: PathBuf,
+    /// Where the file is until it takes the old one's name.
+    beside: Option<PathBuf>,
+    kept: bool,
+}
+
+impl Placement {
+    /// Recording has begun. The file takes its name in one step; a link is replaced, never followed.
+    pub(crate) fn keep(mut self) -> Result<(), Error> {
+        if let Some(beside) = &self.beside {
+            fs::rename(beside, &self.path)
+                .map_err(|source| Error::OutputNotWritable { path: self.path.clone(), source })?;
+        }
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Placement {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Nothing was recorded into it; if it is gone already, so much the better.
+            let _ = fs::remove_file(self.beside.as_ref().unwrap_or(&self.path));
         }
     }
 }
@@ -145,8 +167,9 @@ mod tests {
     use super::*;
 
     fn write(path: &Path, force: bool) -> Result<(), Error> {
-        Output::create(path, force)?.write_all(b"new").unwrap();
-        Ok(())
+        let (mut output, placement) = Output::create(path, force)?;
+        output.write_all(b"new").unwrap();
+        placement.unwrap().keep()
     }
 
     #[test]
@@ -159,6 +182,18 @@ mod tests {
         fs::write(&path, "old and longer").unwrap();
         write(&path, true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_recording_that_never_began_leaves_things_as_they_were() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.arc");
+        drop(Output::create(&path, false).unwrap());
+        assert!(!path.exists());
+        fs::write(&path, "yesterday's").unwrap();
+        drop(Output::create(&path, true).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"yesterday's");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 

@@ -317,7 +317,8 @@ impl Processes {
         process.next_read_ns = read_ns + cost_ns.max(RETRY_NS);
         process.sampled_since_read = false;
         if let Some(read) = read {
-            process.read_ns = read_ns;
+            // Before the read: what was mapped during it may have been passed over, and comes again.
+            process.read_ns = began_ns;
             if process.maps.as_deref() != Some(&read) {
                 process.maps = Some(Rc::new(read));
                 process.context = number;

@@ -1,6 +1,6 @@
 //! Records from start to end.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use profile::{Cost, End, EndReason, Text};
 use crate::error::Error;
 use crate::host;
 use crate::launch::{Launched, exit_status_of_exec, exit_status_of_wait};
+use crate::narrate::narrate;
 use crate::options::Options;
-use crate::output::Output;
 use crate::session::Progress;
 use crate::start::{Prepared, prepare, write_error};
 use crate::summary::{self, Summary};
@@ -33,18 +33,22 @@ const FIRST_TARGET: u64 = 3;
 /// output.
 pub fn run(options: &Options) -> Result<i32, Error> {
     let began_ns = host::monotonic_ns();
-    let prepared = prepare(options)?;
-    let started =
-        start(options, prepared, began_ns).inspect_err(|_| Output::discard(&options.output));
-    match started? {
+    match start(options, prepare(options)?, began_ns)? {
         Started::Recording(recording) => recording.record(options),
         Started::NoCommand { status, error } => {
-            Output::discard(&options.output);
             let command = options.command[0].to_string_lossy();
-            eprintln!("capture: cannot start {command}: {error}");
+            narrate(format_args!("capture: cannot start {command}: {error}\n"));
             Ok(status)
         }
     }
+}
+
+/// A process that was asked for by its number.
+struct Target {
+    token: u64,
+    pid: u32,
+    /// Held open: it is what the wait watches.
+    _process: OwnedFd,
 }
 
 enum Started {
@@ -56,7 +60,7 @@ struct Recording {
     prepared: Prepared,
     waiter: Waiter,
     /// Target processes that still run.
-    targets: Vec<(u64, OwnedFd)>,
+    targets: Vec<Target>,
     start_ns: u64,
     start_up: Duration,
     cost_at_start: Cost,
@@ -73,6 +77,9 @@ fn start(options: &Options, mut prepared: Prepared, began_ns: u64) -> Result<Sta
         let status = exit_status_of_exec(error.raw_os_error().unwrap_or(0));
         return Ok(Started::NoCommand { status, error });
     }
+    if let Some(placement) = prepared.placement.take() {
+        placement.keep()?;
+    }
     Ok(Started::Recording(Box::new(Recording {
         prepared,
         waiter,
@@ -84,10 +91,7 @@ fn start(options: &Options, mut prepared: Prepared, began_ns: u64) -> Result<Sta
     })))
 }
 
-fn wait_for(
-    options: &Options,
-    prepared: &Prepared,
-) -> Result<(Waiter, Vec<(u64, OwnedFd)>), Error> {
+fn wait_for(options: &Options, prepared: &Prepared) -> Result<(Waiter, Vec<Target>), Error> {
     let failed = || Error::system("waiting for events");
     let waiter = Waiter::new().map_err(failed())?;
     waiter.add(&prepared.signals, SIGNALS, Trigger::Readable).map_err(failed())?;
@@ -102,7 +106,7 @@ fn wait_for(
     for (pid, token) in options.pids.iter().zip(FIRST_TARGET..) {
         let process = process_fd(*pid).map_err(|_| Error::NoSuchProcess(*pid))?;
         waiter.add(&process, token, Trigger::Readable).map_err(failed())?;
-        targets.push((token, process));
+        targets.push(Target { token, pid: *pid, _process: process });
     }
     Ok((waiter, targets))
 }
@@ -116,7 +120,7 @@ enum Next {
 impl Recording {
     fn record(mut self, options: &Options) -> Result<i32, Error> {
         if self.on_terminal {
-            eprintln!("{}", summary::announce(options, &self.prepared.targets));
+            narrate(format_args!("{}\n", summary::announce(options, &self.prepared.targets)));
         }
         let failure = self.run_until_end(options);
         let (reason, detail) = match &failure {
@@ -137,10 +141,12 @@ impl Recording {
         };
         let (progress, finished) = session.finish(end);
         if self.on_terminal {
-            eprint!("\r\x1b[K");
+            narrate(format_args!("\r\x1b[K"));
         }
+        let error = failure.err().or(finished.err());
         let summary = Summary {
             options,
+            failed: error.is_some(),
             progress: &progress,
             recorded: Duration::from_nanos(recorded_ns),
             start_up: self.start_up,
@@ -149,14 +155,18 @@ impl Recording {
             cost_at_end,
             remarks: &remarks,
         };
-        eprint!("{summary}");
-        let error = failure.err().or(finished.err());
+        narrate(format_args!("{summary}"));
+        if let (Some(error), Some(_)) = (&error, &launched) {
+            // Now, and not when the command ends.
+            narrate(format_args!("capture: {}\n", write_error(options, error)));
+        }
         let status = match (&launched, early_status) {
             (None, _) => 0,
             (Some(_), Some(status)) => exit_status_of_wait(status),
             (Some(launched), None) => wait_for_command(launched, &signals),
         };
         match error {
+            Some(_) if launched.is_some() => Ok(125),
             Some(error) => Err(write_error(options, &error)),
             None => Ok(status),
         }
@@ -203,7 +213,12 @@ impl Recording {
                 RINGS => next = Some(Next::Tick),
                 COMMAND => return Some(Next::End(EndReason::TargetGone, String::new())),
                 target => {
-                    self.targets.retain(|(token, _)| *token != target);
+                    let ended = |t: &&mut Target| t.token == target;
+                    if let Some(ended) = self.targets.iter_mut().find(ended) {
+                        // Whoever gets its number next was not asked for.
+                        self.prepared.session.bpf.remove_target(ended.pid);
+                    }
+                    self.targets.retain(|t| t.token != target);
                     if self.targets.is_empty() {
                         return Some(Next::End(EndReason::TargetGone, String::new()));
                     }
@@ -235,9 +250,7 @@ impl Recording {
         }
         let progress: Progress = self.prepared.session.progress();
         let seconds = (now_ns - self.start_ns) / 1_000_000_000;
-        eprint!("\r{}\x1b[K", summary::live_line(seconds, &progress));
-        // A terminal that is gone is no reason to stop recording.
-        let _ = std::io::stderr().flush();
+        narrate(format_args!("\r{}\x1b[K", summary::live_line(seconds, &progress)));
     }
 }
 

@@ -71,11 +71,21 @@ pub(crate) struct Session {
 /// What we count ourselves.
 #[derive(Default, Debug)]
 pub(crate) struct Counts {
-    /// Samples given to the archive, by CPU.
+    /// Samples that the archive holds, by CPU.
     written: BTreeMap<u32, u64>,
+    /// Samples given to the writer since its last flush: lost if the next one fails.
+    unflushed: BTreeMap<u32, u64>,
     /// Records that did not decode, by CPU.
     bad_records: BTreeMap<u32, u64>,
     sideband_lost: u64,
+}
+
+impl Counts {
+    fn flushed(&mut self) {
+        for (cpu, samples) in std::mem::take(&mut self.unflushed) {
+            *self.written.entry(cpu).or_default() += samples;
+        }
+    }
 }
 
 impl Session {
@@ -132,7 +142,9 @@ impl Session {
     fn flush(&mut self, covered_to_ns: u64) -> Result<(), archive::Error> {
         let progress = self.progress();
         let state = flush_state(&progress, covered_to_ns);
-        self.recorder.flush(state, &self.bpf)
+        self.recorder.flush(state, &self.bpf)?;
+        self.counts.flushed();
+        Ok(())
     }
 
     /// Counters as of now.
@@ -182,6 +194,14 @@ impl Session {
         let end = End { at_ns, ..end };
         let result = self.recorder.finish(state, &self.bpf, &end);
         let result = result.map(|output| progress.bytes = output.written_bytes());
+        if result.is_ok() {
+            self.counts.flushed();
+        }
+        for row in &mut progress.ledger {
+            let count = |counts: &BTreeMap<u32, u64>| counts.get(&row.cpu).copied().unwrap_or(0);
+            row.written = count(&self.counts.written);
+            row.dropped[DropCause::WriteFailed as usize] = count(&self.counts.unflushed);
+        }
         progress.cost = Cost {
             bpf_ns: progress.cost.bpf_ns,
             bpf_runs: progress.cost.bpf_runs,
@@ -234,7 +254,7 @@ impl Apply for ToArchive<'_> {
                 let (pid, tid, time_ns) = (sample.pid, sample.tid, sample.time_ns);
                 self.processes.of_sample(pid, tid, time_ns, leaf, &mut world);
                 self.recorder.sample(&sample, self.processes);
-                *self.counts.written.entry(sample.cpu).or_default() += 1;
+                *self.counts.unflushed.entry(sample.cpu).or_default() += 1;
             }
             Err(_) => {
                 let cpu = crate::decode::cpu_of(record);

@@ -1,7 +1,5 @@
 //! From what was asked for to a recording that is ready to start.
 
-use std::ffi::OsString;
-
 use archive::Limits;
 use profile::{Backend, Event, EventKind, Pid, RecordingFacts, Scope, Text, Unit};
 
@@ -14,7 +12,7 @@ use crate::idle_time::IdleTime;
 use crate::kernel::Kernel;
 use crate::launch::Launched;
 use crate::options::Options;
-use crate::output::{self, Output};
+use crate::output::{self, Output, Placement};
 use crate::pending::Pending;
 use crate::process::{Following, Processes};
 use crate::procfs;
@@ -33,6 +31,8 @@ pub(crate) struct Prepared {
     pub(crate) targets: Vec<u32>,
     /// What is not as good as it could be, for people.
     pub(crate) remarks: Vec<String>,
+    /// The new file, until recording has begun.
+    pub(crate) placement: Option<Placement>,
 }
 
 /// Sets everything up; not a tick has been taken yet.
@@ -44,7 +44,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
     }
     options.pids.iter().try_for_each(|pid| check_pid(*pid))?;
     let signals = EndSignals::take().map_err(Error::system("taking over signals"))?;
-    let launched = launch(&options.command, &signals)?;
+    let launched = launch(options, &signals)?;
     let mut targets = options.pids.clone();
     targets.extend(launched.as_ref().map(|l| l.pid));
 
@@ -74,7 +74,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
             .push("/proc/kallsyms hides the kernel's addresses (kernel.kptr_restrict)".to_owned());
     }
     let facts = facts(options, &targets, period_ns, events.cpu_count(), &remarks)?;
-    let out = Output::create(&options.output, options.force)?;
+    let (out, placement) = Output::create(&options.output, options.force)?;
     let recorder = Recorder::new(out, facts, kernel, Limits::default())
         .map_err(|e| write_error(options, &e))?;
     let session = Session {
@@ -90,7 +90,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         next_idle_time_ns: 0,
         idle: IdleTime::start(),
     };
-    Ok(Prepared { session, launched, signals, targets, remarks })
+    Ok(Prepared { session, launched, signals, targets, remarks, placement })
 }
 
 /// An error of writing, with what to do about it.
@@ -114,8 +114,12 @@ fn check_pid(pid: u32) -> Result<(), Error> {
     }
 }
 
-fn launch(command: &[OsString], signals: &EndSignals) -> Result<Option<Launched>, Error> {
-    if command.is_empty() { Ok(None) } else { Launched::fork(command, signals).map(Some) }
+fn launch(options: &Options, signals: &EndSignals) -> Result<Option<Launched>, Error> {
+    if options.command.is_empty() {
+        return Ok(None);
+    }
+    let stdout_is_taken = options.output.as_os_str() == "-";
+    Launched::fork(&options.command, signals, stdout_is_taken).map(Some)
 }
 
 /// Loads the programs. The second value: children must be added to the filter from user space.
@@ -143,6 +147,9 @@ fn load(
     let follow_by_records = follow && offsets.is_none();
     if follow && !follow_by_records {
         bpf.follow_children()?;
+    }
+    if following != Following::All && offsets.is_some() {
+        bpf.forget_the_ended()?;
     }
     if follow_by_records {
         remarks.push(

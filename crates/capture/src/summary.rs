@@ -44,6 +44,8 @@ pub(crate) fn live_line(seconds: u64, progress: &Progress) -> String {
 /// The end of a recording, as printed.
 pub(crate) struct Summary<'a> {
     pub(crate) options: &'a Options,
+    /// Recording had to stop.
+    pub(crate) failed: bool,
     pub(crate) progress: &'a Progress,
     pub(crate) recorded: Duration,
     pub(crate) start_up: Duration,
@@ -92,7 +94,8 @@ impl fmt::Display for Summary<'_> {
         }
         writeln!(
             f,
-            "{path}: {bytes}, {per_sample:.1} bytes a sample\nnext: analyze {}",
+            "{path}: {bytes}, {per_sample:.1} bytes a sample{}\nnext: analyze {}",
+            if self.failed { "; INCOMPLETE" } else { "" },
             quoted(&path)
         )
     }
@@ -134,7 +137,7 @@ fn losses(sum: &CpuLedger) -> String {
 fn coverage(sum: &CpuLedger, period_ns: u64) -> String {
     match sum.coverage(period_ns) {
         Some(share) => format!("ticks cover {:.1} % of the time the CPUs were busy", share * 100.0),
-        None => "the CPUs were hardly busy".to_owned(),
+        None => "too few ticks to say what share of them came".to_owned(),
     }
 }
 

@@ -317,14 +317,15 @@ fn a_stream_holds_the_same_as_a_file() {
     let dir = dir();
     let spin = program(dir.path(), "spin", &["-O1"]);
     let path = dir.path().join("run.arc");
-    // Standard output belongs to the archive, so the command's goes elsewhere.
-    let script = format!("exec {} 1 >/dev/null", spin.display());
+    // What the command prints must not stand inside the archive: it goes to standard error.
+    let script = format!("seq 1 30000; exec {} 1", spin.display());
     let output = succeed(capture().args(["-o", "-", "--", "sh", "-c", &script]));
     fs::write(&path, &output.stdout).unwrap();
     let recorded = read(&path);
     recorded.assert_balanced();
     assert_eq!(recorded.end().reason, EndReason::TargetGone);
     assert!(recorded.times_ns.len() > 80);
+    assert!(said(&output).contains("\n29999\n"), "{}", said(&output));
 }
 
 #[test]
@@ -378,6 +379,27 @@ fn a_commands_status_is_passed_on() {
     let output = capture().arg("-o").arg(&exists).args(["--", "true"]).output().unwrap();
     assert_eq!(output.status.code(), Some(125));
     assert_eq!(fs::read(&exists).unwrap(), b"precious");
+    let mut mistyped = capture();
+    mistyped.args(["--force", "-o"]).arg(&exists).args(["--", "/no/such/program"]);
+    assert_eq!(mistyped.status().unwrap().code(), Some(127));
+    assert_eq!(fs::read(&exists).unwrap(), b"precious", "nothing was recorded instead");
+    let mut misused = capture();
+    assert_eq!(
+        misused.args(["-F", "0", "-o", "x", "--", "true"]).status().unwrap().code(),
+        Some(125)
+    );
+}
+
+#[test]
+fn a_terminal_that_goes_away_costs_neither_the_recording_nor_the_status() {
+    let dir = dir();
+    let path = dir.path().join("run.arc");
+    let (reader, gone) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut recorder = capture();
+    recorder.args(["-d", "0.5", "-o"]).arg(&path).args(["--", "sh", "-c", "sleep 1; exit 7"]);
+    assert_eq!(recorder.stderr(gone).status().unwrap().code(), Some(7));
+    assert_eq!(read(&path).end().reason, EndReason::Duration);
 }
 
 #[test]
@@ -459,6 +481,7 @@ fn a_full_disk_ends_the_recording_and_leaves_it_readable() {
     succeed(Command::new("umount").arg(&mount));
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("the disk is full"), "{}", said(&output));
+    assert!(said(&output).contains("write failed"), "the loss is counted: {}", said(&output));
     assert!(!finished);
     assert!(whole > 0, "what was written before is readable");
 }
