@@ -39,20 +39,21 @@ fn main() {
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut seed = std::env::args().len() as u64;
     let mut spent = [Duration::ZERO; 3];
-    // Turns of 5 ms: short against a run, long against one look at the clock.
+    // Turns of 7.3 ms: short against a run, long against one look at the clock, and in no simple ratio to
+    // the period of a sampler (5 ms turns beat with 99 Hz, and runs were off by up to 3 points).
     while Instant::now() < end {
         let marks = [
             thread_cpu_time(),
             {
-                seed = seventy(seed, Duration::from_micros(3500));
+                seed = seventy(seed, Duration::from_micros(5110));
                 thread_cpu_time()
             },
             {
-                seed = twenty(seed, Duration::from_micros(1000));
+                seed = twenty(seed, Duration::from_micros(1460));
                 thread_cpu_time()
             },
             {
-                seed = ten(seed, Duration::from_micros(500));
+                seed = ten(seed, Duration::from_micros(730));
                 thread_cpu_time()
             },
         ];
