@@ -7,6 +7,7 @@
 //! that time (`maps`, `mapped_file`); `recorder` turns a new stack into trie nodes (`intern`, `rows`,
 //! `kernel`, `kernel_names`) and feeds [`archive::Writer`]. `start`, `run`, `session` and `summary`
 //! are the recording as a whole.
+#![deny(clippy::print_stderr)] // it panics when standard error is gone: narrate instead
 
 mod bpf;
 mod bpf_call;

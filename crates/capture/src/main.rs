@@ -1,4 +1,5 @@
 //! `capture`: see the library.
+#![deny(clippy::print_stderr)] // it panics when standard error is gone: narrate instead
 
 use std::process::ExitCode;
 
