@@ -40,10 +40,12 @@ impl Later {
         self.queue.make_contiguous().sort_by_key(|r| r.time_ns);
     }
 
-    /// Whether a process called exec after a time, as far as records have been drained.
-    pub(crate) fn exec_after(&self, pid: u32, time_ns: u64) -> bool {
-        let is_exec = |r: &&SideBand| r.pid == pid && r.change == Change::Exec;
-        self.queue.iter().filter(is_exec).any(|r| r.time_ns > time_ns)
+    /// Whether another program runs under a pid than at a time, as far as records have been drained:
+    /// the process called exec, or it ended and its number was given to a new one.
+    pub(crate) fn replaced_after(&self, pid: u32, time_ns: u64) -> bool {
+        let replaces =
+            |r: &SideBand| matches!(r.change, Change::Exec | Change::Fork { .. }) && r.pid == pid;
+        self.queue.iter().any(|r| r.time_ns > time_ns && replaces(r))
     }
 
     fn pop_until(&mut self, time_ns: u64) -> Option<SideBand> {
@@ -134,7 +136,7 @@ mod tests {
         }
 
         fn sample(&mut self, record: &[u8], later: &mut Later) {
-            let exec = if later.exec_after(7, time_of(record)) { " exec follows" } else { "" };
+            let exec = if later.replaced_after(7, time_of(record)) { " exec follows" } else { "" };
             self.0.push(format!("s{}{exec}", time_of(record)));
         }
     }
@@ -169,6 +171,17 @@ mod tests {
         pending.apply(u64::MAX, &mut log);
         assert_eq!(log.0, ["s7 exec follows", "s8 exec follows", "m9"]);
         assert!(pending.bytes.is_empty() && pending.samples.is_empty());
+    }
+
+    #[test]
+    fn a_pid_that_is_given_to_a_new_process_is_noticed() {
+        let mut later = Later::default();
+        let born =
+            |time_ns, pid| SideBand { change: Change::Fork { parent: 1 }, pid, ..exec(time_ns) };
+        later.drain(&mut Ready(vec![born(5, 7), born(9, 8)]));
+        assert!(later.replaced_after(7, 4));
+        assert!(!later.replaced_after(7, 5), "at its own birth it is the new one");
+        assert!(!later.replaced_after(1, 4), "a child's birth changes nothing of its parent");
     }
 
     #[test]

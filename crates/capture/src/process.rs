@@ -28,9 +28,9 @@ pub(crate) trait World {
     fn stat(&mut self, pid: u32) -> Option<Stat>;
     /// Calls `sink` with every mapping of a process or thread; `false`: it has gone.
     fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool;
-    /// Whether the process called exec after `time_ns` and before now, so that what /proc says
-    /// now is about another program.
-    fn exec_since(&mut self, pid: u32, time_ns: u64) -> bool;
+    /// Whether the process called exec, or ended and left its pid to a new one, after `time_ns` and
+    /// before now, so that what /proc says now is about another program.
+    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool;
     /// `CLOCK_MONOTONIC`.
     fn now_ns(&mut self) -> u64;
 }
@@ -305,7 +305,7 @@ impl Processes {
         let began_ns = world.now_ns();
         let mut read = self.read_maps(tid, world);
         let read_ns = world.now_ns();
-        if read.is_some() && world.exec_since(pid, time_ns) {
+        if read.is_some() && world.replaced_since(pid, time_ns) {
             read = None; // of the next program already
         }
         if read.is_none() {
@@ -351,7 +351,7 @@ impl Processes {
             return Some(maps.clone());
         }
         let maps = self.read_maps(parent, world)?;
-        (!world.exec_since(parent, born_ns)).then_some(maps)
+        (!world.replaced_since(parent, born_ns)).then_some(maps)
     }
 
     /// Once in a while: reads again the maps of processes sampled since they were last read, and

@@ -10,8 +10,8 @@ struct Fake {
     /// Path of the one executable mapping (at 0x1000) of each living process.
     maps: BTreeMap<u32, &'static str>,
     births: BTreeMap<u32, u64>,
-    /// Processes that called exec after everything that was drained.
-    exec_pending: Vec<u32>,
+    /// Processes that called exec or left their pid to another after everything that was drained.
+    replaced: Vec<u32>,
     now_ns: u64,
     reads: usize,
 }
@@ -38,8 +38,8 @@ impl World for Fake {
         true
     }
 
-    fn exec_since(&mut self, pid: u32, _time_ns: u64) -> bool {
-        self.exec_pending.contains(&pid)
+    fn replaced_since(&mut self, pid: u32, _time_ns: u64) -> bool {
+        self.replaced.contains(&pid)
     }
 
     fn now_ns(&mut self) -> u64 {
@@ -127,14 +127,14 @@ fn what_proc_says_of_the_next_program_is_not_believed() {
     // 8 was born of 7, was sampled, and has called exec by the time we look.
     let mut world =
         Fake { maps: BTreeMap::from([(7, "/shell"), (8, "/compiler")]), ..Fake::default() };
-    world.exec_pending.push(8);
+    world.replaced.push(8);
     let mut processes = Processes::new(Following::All);
     processes.apply(at(20, 8, Change::Fork { parent: 7 }), &mut world);
     assert_eq!(seen(&mut processes, &mut world, 8, 25, 0x1800), path("/shell"));
 
     // Likewise 9, but it lived before us: nobody knows what it had mapped.
     world.maps.insert(9, "/compiler");
-    world.exec_pending.push(9);
+    world.replaced.push(9);
     assert_eq!(seen(&mut processes, &mut world, 9, 25, 0x1800), None);
 }
 

@@ -37,7 +37,7 @@ impl World for Fake {
         tid == PID || tid == OTHER
     }
 
-    fn exec_since(&mut self, _pid: u32, _time_ns: u64) -> bool {
+    fn replaced_since(&mut self, _pid: u32, _time_ns: u64) -> bool {
         false
     }
 

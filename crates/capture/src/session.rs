@@ -283,9 +283,9 @@ impl World for RunningSystem<'_> {
         })
     }
 
-    fn exec_since(&mut self, pid: u32, time_ns: u64) -> bool {
+    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
         self.later.drain(self.events);
-        self.later.exec_after(pid, time_ns)
+        self.later.replaced_after(pid, time_ns)
     }
 
     fn now_ns(&mut self) -> u64 {
