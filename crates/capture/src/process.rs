@@ -355,8 +355,14 @@ impl Processes {
     }
 
     /// Once in a while: reads again the maps of processes sampled since they were last read, and
-    /// forgets processes that ended.
-    pub(crate) fn tidy(&mut self, now_ns: u64, world: &mut impl World) -> Vec<Ended> {
+    /// forgets processes that ended. What happened up to `applied_to_ns` has been applied; an exec
+    /// since then makes what is read the next program's.
+    pub(crate) fn tidy(
+        &mut self,
+        now_ns: u64,
+        applied_to_ns: u64,
+        world: &mut impl World,
+    ) -> Vec<Ended> {
         let due: Vec<u32> = self
             .table
             .values()
@@ -367,7 +373,7 @@ impl Processes {
             .map(|p| p.pid)
             .collect();
         for pid in due {
-            self.read(pid, pid, now_ns, world);
+            self.read(pid, pid, applied_to_ns, world);
         }
         let mut ended = Vec::new();
         self.table.retain(|_, process| match process.ended_ns {

@@ -10,8 +10,9 @@ struct Fake {
     /// Path of the one executable mapping (at 0x1000) of each living process.
     maps: BTreeMap<u32, &'static str>,
     births: BTreeMap<u32, u64>,
-    /// Processes that called exec or left their pid to another after everything that was drained.
-    replaced: Vec<u32>,
+    /// Processes that called exec or left their pid to another after everything that was drained,
+    /// and when.
+    replaced: BTreeMap<u32, u64>,
     now_ns: u64,
     reads: usize,
 }
@@ -38,8 +39,8 @@ impl World for Fake {
         true
     }
 
-    fn replaced_since(&mut self, pid: u32, _time_ns: u64) -> bool {
-        self.replaced.contains(&pid)
+    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
+        self.replaced.get(&pid).is_some_and(|at_ns| *at_ns > time_ns)
     }
 
     fn now_ns(&mut self) -> u64 {
@@ -127,14 +128,14 @@ fn what_proc_says_of_the_next_program_is_not_believed() {
     // 8 was born of 7, was sampled, and has called exec by the time we look.
     let mut world =
         Fake { maps: BTreeMap::from([(7, "/shell"), (8, "/compiler")]), ..Fake::default() };
-    world.replaced.push(8);
+    world.replaced.insert(8, 30);
     let mut processes = Processes::new(Following::All);
     processes.apply(at(20, 8, Change::Fork { parent: 7 }), &mut world);
     assert_eq!(seen(&mut processes, &mut world, 8, 25, 0x1800), path("/shell"));
 
     // Likewise 9, but it lived before us: nobody knows what it had mapped.
     world.maps.insert(9, "/compiler");
-    world.replaced.push(9);
+    world.replaced.insert(9, 30);
     assert_eq!(seen(&mut processes, &mut world, 9, 25, 0x1800), None);
 }
 
@@ -183,16 +184,32 @@ fn maps_of_sampled_processes_are_refreshed() {
     let context = processes.get(7).unwrap().context;
     seen(&mut processes, &mut world, 7, 5, 0x1800);
     world.now_ns = 2 * REFRESH_NS;
-    processes.tidy(world.now_ns, &mut world);
+    processes.tidy(world.now_ns, world.now_ns, &mut world);
     assert_eq!(world.reads, 3, "only what was sampled");
     assert_eq!(processes.get(7).unwrap().context, context, "nothing has changed");
 
     seen(&mut processes, &mut world, 7, 2 * REFRESH_NS + 1, 0x1800);
     world.maps.insert(7, "/b");
     world.now_ns = 4 * REFRESH_NS;
-    processes.tidy(world.now_ns, &mut world);
+    processes.tidy(world.now_ns, world.now_ns, &mut world);
     assert_ne!(processes.get(7).unwrap().context, context);
     assert_eq!(seen(&mut processes, &mut world, 7, 4 * REFRESH_NS, 0x1800), path("/b"));
+}
+
+#[test]
+fn a_refresh_does_not_take_the_next_programs_maps() {
+    let mut world = Fake { maps: BTreeMap::from([(7, "/a")]), now_ns: 1, ..Fake::default() };
+    let mut processes = Processes::new(Following::All);
+    seen(&mut processes, &mut world, 7, 5, 0x1800);
+    seen(&mut processes, &mut world, 7, 6, 0x1800);
+    // It has called exec, which is not applied yet.
+    let now_ns = 2 * REFRESH_NS;
+    world.maps.insert(7, "/next");
+    world.replaced.insert(7, now_ns - 10);
+    world.now_ns = now_ns;
+    processes.tidy(now_ns, now_ns - 20, &mut world);
+    assert_eq!(world.reads, 2);
+    assert_eq!(seen(&mut processes, &mut world, 7, now_ns - 15, 0x1800), path("/a"));
 }
 
 #[test]
@@ -220,11 +237,15 @@ fn a_process_is_forgotten_a_while_after_its_first_thread_ended() {
     let uid = processes.get(7).unwrap().uid;
     let thread_exit = |time_ns, tid| SideBand { time_ns, pid: 7, tid, change: Change::ThreadExit };
     processes.apply(thread_exit(10, 70), &mut world);
-    assert_eq!(processes.tidy(10 * LINGER_NS, &mut world), [], "only another thread");
+    assert_eq!(
+        processes.tidy(10 * LINGER_NS, 10 * LINGER_NS, &mut world),
+        [],
+        "only another thread"
+    );
     processes.apply(thread_exit(20, 7), &mut world);
     processes.apply(thread_exit(30, 71), &mut world);
-    assert_eq!(processes.tidy(30, &mut world), []);
-    let ended = processes.tidy(30 + LINGER_NS, &mut world);
+    assert_eq!(processes.tidy(30, 30, &mut world), []);
+    let ended = processes.tidy(30 + LINGER_NS, 30 + LINGER_NS, &mut world);
     assert_eq!(ended, [Ended { pid: 7, uid, at_ns: 30 }]);
     assert!(processes.get(7).is_none());
 }

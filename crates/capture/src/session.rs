@@ -128,7 +128,7 @@ impl Session {
 
     fn tidy(&mut self, now_ns: u64) {
         let mut world = RunningSystem { later: &mut self.pending.later, events: &mut self.events };
-        let ended = self.processes.tidy(now_ns, &mut world);
+        let ended = self.processes.tidy(now_ns, now_ns.saturating_sub(WATERMARK_NS), &mut world);
         if self.follow_by_records {
             ended.iter().for_each(|one| self.bpf.remove_target(one.pid));
         }
