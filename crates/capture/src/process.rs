@@ -26,6 +26,8 @@ const MAX_PROCESSES: usize = 32_768;
 pub(crate) trait World {
     /// Birth and parent of a living process.
     fn stat(&mut self, pid: u32) -> Option<Stat>;
+    /// What /proc tells of a process; everything empty: it has gone.
+    fn facts(&mut self, pid: u32) -> HostFacts;
     /// Calls `sink` with every mapping of a process or thread; `false`: it has gone.
     fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool;
     /// Whether the process called exec, or ended and left its pid to a new one, after `time_ns` and
@@ -52,6 +54,8 @@ pub(crate) struct HostFacts {
     pub(crate) argv0: Text,
     pub(crate) ns_pid: u32,
     pub(crate) mount_ns: Text,
+    /// Path of the program.
+    pub(crate) exe: Text,
 }
 
 /// One process image.
@@ -352,6 +356,32 @@ impl Processes {
         }
         let maps = self.read_maps(parent, world)?;
         (!world.replaced_since(parent, born_ns)).then_some(maps)
+    }
+
+    /// Asks for what only /proc tells, once for each image. A sample is looked at a while after it was
+    /// taken: in `sh -c 'a; exec b'` /proc speaks of b by then, and the pid may be another process's.
+    pub(crate) fn learn_facts(&mut self, pid: u32, time_ns: u64, world: &mut impl World) {
+        if self.table.get(&pid).is_none_or(|process| process.facts.is_some()) {
+            return;
+        }
+        let mut facts = world.facts(pid);
+        if facts == HostFacts::default() || world.replaced_since(pid, time_ns) {
+            facts = self.facts_from_parent(pid);
+        }
+        if let Some(process) = self.table.get_mut(&pid) {
+            process.facts = Some(facts);
+        }
+    }
+
+    /// A child runs its parent's program under its parent's name until it calls exec.
+    fn facts_from_parent(&self, pid: u32) -> HostFacts {
+        let parent_at_birth = || {
+            let child = self.table.get(&pid).filter(|child| child.forked)?;
+            let parent = self.table.get(&child.parent);
+            parent.filter(|parent| parent.image_ns <= child.start_ns)?.facts.clone()
+        };
+        let facts = parent_at_birth().unwrap_or_default();
+        HostFacts { ns_pid: 0, ..facts }
     }
 
     /// Once in a while: reads again the maps of processes sampled since they were last read, and

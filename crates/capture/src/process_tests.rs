@@ -22,6 +22,11 @@ impl World for Fake {
         Some(Stat { start_ns: *self.births.get(&pid)?, parent: 1 })
     }
 
+    fn facts(&mut self, pid: u32) -> HostFacts {
+        let argv0 = self.maps.get(&pid).map(|path| Text::from(*path)).unwrap_or_default();
+        HostFacts { argv0, ..HostFacts::default() }
+    }
+
     fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
         self.reads += 1;
         let Some(path) = self.maps.get(&tid) else { return false };
@@ -137,6 +142,28 @@ fn what_proc_says_of_the_next_program_is_not_believed() {
     world.maps.insert(9, "/compiler");
     world.replaced.insert(9, 30);
     assert_eq!(seen(&mut processes, &mut world, 9, 25, 0x1800), None);
+}
+
+#[test]
+fn a_name_is_never_the_next_programs() {
+    let mut world =
+        Fake { maps: BTreeMap::from([(7, "sh"), (8, "cc"), (9, "ls")]), ..Fake::default() };
+    let mut processes = Processes::new(Following::All);
+    let argv0 = |processes: &mut Processes, world: &mut Fake, pid| {
+        processes.learn_facts(pid, 25, world);
+        processes.get(pid).unwrap().facts.as_ref().unwrap().argv0.clone()
+    };
+    seen(&mut processes, &mut world, 7, 10, 0x1800);
+    seen(&mut processes, &mut world, 9, 10, 0x1800);
+    assert_eq!(argv0(&mut processes, &mut world, 7), Text::from("sh"));
+    processes.apply(at(20, 8, Change::Fork { parent: 7 }), &mut world);
+    // Both have called exec by the time we look: the one was born of sh, nobody knows what the other was.
+    world.replaced = BTreeMap::from([(8, 30), (9, 30)]);
+    assert_eq!(argv0(&mut processes, &mut world, 8), Text::from("sh"));
+    assert_eq!(argv0(&mut processes, &mut world, 9), Text::default());
+    processes.apply(at(30, 8, Change::Exec), &mut world);
+    processes.learn_facts(8, 31, &mut world);
+    assert_eq!(processes.get(8).unwrap().facts.as_ref().unwrap().argv0, Text::from("cc"));
 }
 
 #[test]

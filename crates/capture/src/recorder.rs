@@ -14,7 +14,7 @@ use crate::intern::{Callers, CallersKey, Interner};
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
-use crate::process::{Ended, Process, Processes};
+use crate::process::{Ended, Process, Processes, World};
 use crate::rows::Rows;
 
 /// The one event so far.
@@ -79,8 +79,13 @@ impl<W: Write> Recorder<W> {
     }
 
     /// Takes a sample of a process whose maps are as they were at that time.
-    pub(crate) fn sample(&mut self, sample: &RawSample<'_>, processes: &mut Processes) {
-        let thread = self.epoch.rows.thread(&mut self.writer, processes, sample);
+    pub(crate) fn sample(
+        &mut self,
+        sample: &RawSample<'_>,
+        processes: &mut Processes,
+        world: &mut impl World,
+    ) {
+        let thread = self.epoch.rows.thread(&mut self.writer, processes, sample, world);
         let (user, end) = match processes.get(sample.pid) {
             Some(process) => self.user_path(process, sample),
             None => (NodeId::NONE, StackEnd::NoUser),

@@ -9,7 +9,7 @@ use rayon::iter::ParallelIterator as _;
 use super::*;
 use crate::decode::{decode, tests::record};
 use crate::maps::MapsEntry;
-use crate::process::{Following, World};
+use crate::process::{Following, HostFacts, World};
 use crate::procfs::Stat;
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
@@ -21,6 +21,11 @@ const OTHER: u32 = 4_000_000_002;
 impl World for Fake {
     fn stat(&mut self, _pid: u32) -> Option<Stat> {
         Some(Stat { start_ns: 5, parent: 1 })
+    }
+
+    fn facts(&mut self, pid: u32) -> HostFacts {
+        let exe = Text::from("/bin/server (deleted)");
+        HostFacts { argv0: Text::from(format!("server{pid}")), exe, ..HostFacts::default() }
     }
 
     fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
@@ -101,7 +106,7 @@ fn take(recorder: &mut Recorder<Vec<u8>>, processes: &mut Processes, record: &[u
     let sample = decode(record).unwrap();
     let leaf = sample.user.get(0);
     processes.of_sample(sample.pid, sample.tid, sample.time_ns, leaf, &mut Fake);
-    recorder.sample(&sample, processes);
+    recorder.sample(&sample, processes, &mut Fake);
 }
 
 fn state(at_ns: u64) -> FlushState<'static> {
@@ -261,7 +266,8 @@ fn a_changed_name_is_a_new_thread_row_of_the_same_process() {
     ]);
     let tables = archive.tables();
     assert_eq!((tables.threads.len(), tables.processes.len()), (3, 1));
-    assert!(tables.processes[0].exe.is_some() || tables.processes[0].argv0.is_empty());
+    assert_eq!(module_name(tables.module(tables.processes[0].exe)), "/bin/server");
+    assert_eq!(tables.processes[0].argv0, Text::from(format!("server{PID}")));
     assert_eq!(tables.mappings.len(), 1, "a mapping is noted when it is first hit");
 }
 

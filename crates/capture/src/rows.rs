@@ -17,7 +17,7 @@ use crate::kernel::{Kernel, KernelPart};
 use crate::mapped_file::MappedFile;
 use crate::maps::Region;
 use crate::open_mapped;
-use crate::process::{Ended, HostFacts, Process, Processes};
+use crate::process::{Ended, Process, Processes, World};
 use crate::procfs;
 use crate::sideband::Identity;
 
@@ -66,6 +66,7 @@ impl Rows {
         writer: &mut Writer<W>,
         processes: &mut Processes,
         sample: &RawSample<'_>,
+        world: &mut impl World,
     ) -> ThreadId {
         let uid = processes.get(sample.pid).map_or(0, |p| p.uid);
         let mut comm = [0; 16];
@@ -74,7 +75,7 @@ impl Rows {
         if let Some(known) = self.threads.get(&key) {
             return *known;
         }
-        let process = self.process(writer, processes, sample);
+        let process = self.process(writer, processes, sample, world);
         let id = writer.thread(&Thread {
             tid: Tid(sample.tid),
             process,
@@ -90,6 +91,7 @@ impl Rows {
         writer: &mut Writer<W>,
         processes: &mut Processes,
         sample: &RawSample<'_>,
+        world: &mut impl World,
     ) -> ProcessId {
         // From the sampled process up to the first that is written already, or not followed.
         let mut line = Vec::new();
@@ -113,8 +115,9 @@ impl Rows {
             .unwrap_or_default();
         for pid in line.into_iter().rev() {
             let cgroup_id = (pid == sample.pid).then_some(sample.cgroup_id);
+            processes.learn_facts(pid, sample.time_ns, world);
             let Some(process) = processes.get_mut(pid) else { continue };
-            let facts = process.facts.get_or_insert_with(|| host_facts(pid));
+            let facts = process.facts.get_or_insert_default();
             if facts.mount_ns.is_empty() {
                 facts.mount_ns = mount_ns; // gone already; most children stay in their parent's
             }
@@ -161,8 +164,8 @@ impl Rows {
         let region = match &process.exe {
             Some(exe) => maps.regions().iter().find(|r| Rc::ptr_eq(&r.file, exe)),
             None => {
-                let path = procfs::exe(process.pid);
-                let path = path.0.strip_suffix(b" (deleted)").unwrap_or(&path.0);
+                let path = process.facts.as_ref().map_or(b"".as_slice(), |facts| &facts.exe.0);
+                let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
                 maps.regions().iter().find(|r| *r.file.path == *path)
             }
         };
@@ -299,14 +302,6 @@ impl Rows {
         if let Some(process) = self.processes.get(&ended.uid) {
             writer.exit(Exit { process: *process, at_ns: ended.at_ns });
         }
-    }
-}
-
-fn host_facts(pid: u32) -> HostFacts {
-    HostFacts {
-        argv0: procfs::argv0(pid),
-        ns_pid: procfs::status_ids(pid).map_or(0, |(_, innermost)| innermost),
-        mount_ns: procfs::mount_namespace(pid),
     }
 }
 

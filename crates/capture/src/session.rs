@@ -14,7 +14,7 @@ use crate::kernel_names::NameAddress as _;
 use crate::maps::{MapsEntry, parse_line};
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
-use crate::process::{Processes, World};
+use crate::process::{HostFacts, Processes, World};
 use crate::procfs::{self, Stat};
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
@@ -253,7 +253,7 @@ impl Apply for ToArchive<'_> {
                 let leaf = sample.user.get(0);
                 let (pid, tid, time_ns) = (sample.pid, sample.tid, sample.time_ns);
                 self.processes.of_sample(pid, tid, time_ns, leaf, &mut world);
-                self.recorder.sample(&sample, self.processes);
+                self.recorder.sample(&sample, self.processes, &mut world);
                 *self.counts.unflushed.entry(sample.cpu).or_default() += 1;
             }
             Err(_) => {
@@ -273,6 +273,15 @@ pub(crate) struct RunningSystem<'a> {
 impl World for RunningSystem<'_> {
     fn stat(&mut self, pid: u32) -> Option<Stat> {
         procfs::stat(pid)
+    }
+
+    fn facts(&mut self, pid: u32) -> HostFacts {
+        HostFacts {
+            argv0: procfs::argv0(pid),
+            ns_pid: procfs::status_ids(pid).map_or(0, |(_, innermost)| innermost),
+            mount_ns: procfs::mount_namespace(pid),
+            exe: procfs::exe(pid),
+        }
     }
 
     fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
