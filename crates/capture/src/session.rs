@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use profile::{Cost, CpuLedger, DropCause, End};
+use profile::{Cost, CpuLedger, DropCause, End, Text};
 
 use crate::bpf::LoadedBpf;
 use crate::decode::decode;
@@ -78,6 +78,8 @@ pub(crate) struct Counts {
     /// Records that did not decode, by CPU.
     bad_records: BTreeMap<u32, u64>,
     sideband_lost: u64,
+    /// Children that did not fit into the filter.
+    follow_failed: u64,
 }
 
 impl Counts {
@@ -176,7 +178,8 @@ impl Session {
         Progress {
             ledger: ledger.collect(),
             sideband_lost: self.counts.sideband_lost + self.events.undecoded(),
-            follow_failed: counters.iter().map(|c| c.follow_failed).sum(),
+            follow_failed: self.counts.follow_failed
+                + counters.iter().map(|c| c.follow_failed).sum::<u64>(),
             bytes: self.recorder.bytes_written(),
             cost: Cost { bpf_ns: stats.ns, bpf_runs: stats.runs, ..host::own_cost() },
         }
@@ -191,7 +194,8 @@ impl Session {
         self.tidy(at_ns);
         let mut progress = self.progress();
         let state = flush_state(&progress, at_ns);
-        let end = End { at_ns, ..end };
+        let detail = end_detail(end.detail, progress.follow_failed);
+        let end = End { at_ns, detail, ..end };
         let result = self.recorder.finish(state, &self.bpf, &end);
         let result = result.map(|output| progress.bytes = output.written_bytes());
         if result.is_ok() {
@@ -209,6 +213,17 @@ impl Session {
         };
         (progress, result)
     }
+}
+
+/// What the end says in words. Children that were not followed are in no ledger: no tick of theirs is
+/// told from one of a stranger.
+fn end_detail(detail: Text, follow_failed: u64) -> Text {
+    if follow_failed == 0 {
+        return detail;
+    }
+    let unfollowed = format!("{follow_failed} children could not be followed");
+    let said = detail.lossy();
+    Text::from(if said.is_empty() { unfollowed } else { format!("{said}; {unfollowed}") })
 }
 
 fn flush_state(progress: &Progress, covered_to_ns: u64) -> FlushState<'_> {
@@ -242,7 +257,7 @@ impl Apply for ToArchive<'_> {
             && self.processes.get(pid).is_some()
         {
             // A full table loses children, as it does in BPF.
-            let _ = bpf.add_target(pid);
+            self.counts.follow_failed += u64::from(bpf.add_target(pid).is_err());
         }
     }
 
@@ -310,4 +325,17 @@ pub(crate) fn prepare_names(bpf: &mut LoadedBpf) -> Result<(), Error> {
         bpf.unload_namer();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_says_how_many_children_are_missing() {
+        let said = |detail: &str, missing| end_detail(Text::from(detail), missing);
+        assert_eq!(said("signal 2", 0), Text::from("signal 2"));
+        assert_eq!(said("", 3), Text::from("3 children could not be followed"));
+        assert_eq!(said("signal 2", 3), Text::from("signal 2; 3 children could not be followed"));
+    }
 }
