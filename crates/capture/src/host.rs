@@ -30,6 +30,16 @@ pub(crate) fn clock() -> Clock {
     }
 }
 
+/// How long the machine was suspended since boot, as of the first call. It is the same whenever it is
+/// asked for, as the birth of a process has to be: two clocks never read alike twice.
+pub(crate) fn suspended_ns() -> u64 {
+    static SUSPENDED: OnceLock<u64> = OnceLock::new();
+    *SUSPENDED.get_or_init(|| {
+        let clock = clock();
+        clock.boottime_ns.saturating_sub(clock.monotonic_ns)
+    })
+}
+
 fn sysconf(name: libc::c_int, otherwise: usize) -> usize {
     // SAFETY: takes a number, returns a number.
     let value = unsafe { libc::sysconf(name) };

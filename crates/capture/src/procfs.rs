@@ -27,9 +27,7 @@ pub(crate) struct Stat {
 
 /// Reads `/proc/PID/stat`.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
-    let clock = host::clock();
-    let suspended_ns = clock.boottime_ns.saturating_sub(clock.monotonic_ns);
-    parse_stat(&read(pid, "stat")?, host::clock_ticks_hz(), suspended_ns)
+    parse_stat(&read(pid, "stat")?, host::clock_ticks_hz(), host::suspended_ns())
 }
 
 fn parse_stat(text: &[u8], ticks_hz: u64, suspended_ns: u64) -> Option<Stat> {
@@ -139,6 +137,7 @@ mod tests {
         let me = std::process::id();
         assert_eq!(status_ids(me).map(|(process, _)| process), Some(me));
         assert!(stat(me).unwrap().start_ns > 0);
+        assert_eq!(stat(me), stat(me), "a birth is the same whenever it is asked for");
         assert!(exe(me).0.starts_with(b"/"));
         let mut lines = 0;
         assert!(for_each_maps_line(me, |line| {
