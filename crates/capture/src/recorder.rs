@@ -292,11 +292,11 @@ fn flush_of(state: FlushState<'_>, covered_from_ns: u64) -> Flush<'_> {
 /// How a chain ended all of whose words are code.
 ///
 /// The kernel's own walk stops without a word at a frame pointer of zero (the outermost frame) and at
-/// one that cannot be read. Two frames and more were linked by at least one valid frame pointer and
+/// one that cannot be read, and at its limit. Two frames and more were linked by at least one valid frame pointer and
 /// count as complete; a lone leaf had none that could be read.
 fn end_of_walk(frames: usize, depth_limit: usize, walk_end: WalkEnd) -> StackEnd {
     match walk_end {
-        _ if frames >= depth_limit => StackEnd::DepthLimit,
+        WalkEnd::Unknown if frames >= depth_limit => StackEnd::DepthLimit,
         WalkEnd::Limit => StackEnd::DepthLimit,
         WalkEnd::Zero => StackEnd::Complete,
         WalkEnd::Fault => StackEnd::Fault,

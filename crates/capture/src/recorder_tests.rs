@@ -291,3 +291,13 @@ fn an_epoch_that_is_full_is_followed_by_one_that_stands_by_itself() {
     let names: BTreeSet<&Text> = archive.tables().symbols.iter().map(|s| &s.name).collect();
     assert_eq!(names, BTreeSet::from([&Text::from("fffffffff81000000")]));
 }
+
+#[test]
+fn a_walk_that_says_how_it_ended_is_believed() {
+    let ends = [WalkEnd::Zero, WalkEnd::Fault, WalkEnd::NotCode, WalkEnd::Limit, WalkEnd::Unknown];
+    let of_frames = |frames| ends.map(|end| end_of_walk(frames, 4, end));
+    use StackEnd::{Complete, DepthLimit, Fault, NotCode};
+    assert_eq!(of_frames(4), [Complete, Fault, NotCode, DepthLimit, DepthLimit]);
+    assert_eq!(of_frames(3), [Complete, Fault, NotCode, DepthLimit, Complete]);
+    assert_eq!(of_frames(1), [Complete, Fault, NotCode, DepthLimit, Fault]);
+}
