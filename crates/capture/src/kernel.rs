@@ -54,12 +54,11 @@ impl Kernel {
 
     /// Where an address belongs.
     pub(crate) fn part_of(&self, address: u64) -> KernelPart {
-        if self.image.contains(&address) {
-            return KernelPart::Image;
-        }
+        // Modules first: where the image's size is a guess (no /proc/iomem), they lie within it.
         let after = self.modules.partition_point(|m| m.start <= address);
         match self.modules[..after].last() {
             Some(module) if address < module.end => KernelPart::Module(after - 1),
+            _ if self.image.contains(&address) => KernelPart::Image,
             _ => KernelPart::Generated,
         }
     }
@@ -175,6 +174,15 @@ mod tests {
         assert_eq!(kernel.part_of(0xffff_ffff_c010_2000), KernelPart::Generated);
         assert_eq!(kernel.base(KernelPart::Module(0)), 0xffff_ffff_c010_0000);
         assert_eq!(parse_module("ext4 8192 1 - Live 0x0000000000000000"), None, "hidden");
+    }
+
+    #[test]
+    fn a_module_within_the_range_of_the_image_is_a_module() {
+        let module = parse_module("ext4 8192 1 - Live 0xffff800008001000").unwrap();
+        let text = 0xffff_8000_0800_0000;
+        let kernel = Kernel::new(text, text..text + (64 << 20), vec![module]);
+        assert_eq!(kernel.part_of(text + 0x1000), KernelPart::Module(0));
+        assert_eq!(kernel.part_of(text + 0x3000), KernelPart::Image);
     }
 
     #[test]
