@@ -9,7 +9,8 @@ use crate::error::Error;
 use crate::host::{self, page_bytes};
 use crate::pending::SideBandSource;
 use crate::perf_event::{
-    SideBandEvent, SideBandRing, disable, enable, open_sampling, open_side_band, read_count,
+    Abilities, SideBandEvent, SideBandRing, disable, enable, open_sampling, open_side_band,
+    read_count,
 };
 use crate::sideband::{SideBand, decode_all};
 
@@ -24,6 +25,8 @@ struct CpuEvents {
     sampling: OwnedFd,
     counting: File,
     ring: SideBandRing,
+    /// Side-band records that did not fit, when it was read last.
+    lost: u64,
 }
 
 /// All events.
@@ -32,10 +35,12 @@ pub(crate) struct Events {
     cpus: Vec<CpuEvents>,
     period_ns: u64,
     ring_bytes: usize,
-    build_ids: bool,
+    abilities: Abilities,
     /// Time counted by CPU, by events that are closed (a CPU went offline), and by the open one.
     observed_ns: BTreeMap<u32, (u64, u64)>,
     undecoded: u64,
+    /// Side-band records that did not fit into their rings, as the kernel counts them.
+    lost: u64,
 }
 
 impl Events {
@@ -46,9 +51,10 @@ impl Events {
             cpus: Vec::new(),
             period_ns,
             ring_bytes: side_band_ring_bytes(online.len(), page_bytes()),
-            build_ids: true,
+            abilities: Abilities::ALL,
             observed_ns: BTreeMap::new(),
             undecoded: 0,
+            lost: 0,
         };
         for cpu in online {
             events.open_cpu(cpu, program)?;
@@ -58,13 +64,13 @@ impl Events {
 
     fn open_cpu(&mut self, cpu: u32, program: BorrowedFd<'_>) -> Result<(), Error> {
         let sampling = open_sampling(cpu, self.period_ns, program)?;
-        let SideBandEvent { event: counting, build_ids } =
-            open_side_band(cpu, self.build_ids, self.ring_bytes)?;
-        self.build_ids = build_ids;
+        let SideBandEvent { event: counting, abilities } =
+            open_side_band(cpu, self.abilities, self.ring_bytes)?;
+        self.abilities = abilities;
         let ring = self.map_ring(&counting)?;
         enable(&counting)?;
         self.observed_ns.entry(cpu).or_default();
-        self.cpus.push(CpuEvents { cpu, sampling, counting, ring });
+        self.cpus.push(CpuEvents { cpu, sampling, counting, ring, lost: 0 });
         Ok(())
     }
 
@@ -102,7 +108,7 @@ impl Events {
 
     /// Whether mappings come with build-ids.
     pub(crate) fn build_ids(&self) -> bool {
-        self.build_ids
+        self.abilities.build_ids
     }
 
     /// Descriptors that become readable when a side-band ring is half full.
@@ -115,6 +121,12 @@ impl Events {
         self.undecoded
     }
 
+    /// Side-band records that did not fit into their rings, as of the last look at the counters; `None`
+    /// where the kernel does not count them.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        self.abilities.counts_lost.then_some(self.lost)
+    }
+
     /// Nanoseconds that each CPU's independent counter has counted.
     pub(crate) fn observed_ns(&mut self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.read_counters();
@@ -124,11 +136,15 @@ impl Events {
     /// Reads all counters; returns the CPUs whose counter has not moved since it was read before.
     fn read_counters(&mut self) -> Vec<u32> {
         let mut standing = Vec::new();
-        for events in &self.cpus {
+        for events in &mut self.cpus {
             let Some((_, open)) = self.observed_ns.get_mut(&events.cpu) else { continue };
-            match read_count(&events.counting) {
-                Ok(now) if now > *open => *open = now,
-                _ => standing.push(events.cpu),
+            let (now, lost) = read_count(&events.counting).unwrap_or((0, events.lost));
+            self.lost += lost.saturating_sub(events.lost);
+            events.lost = lost;
+            if now > *open {
+                *open = now;
+            } else {
+                standing.push(events.cpu);
             }
         }
         standing

@@ -73,14 +73,38 @@ pub(crate) fn open_sampling(
 pub(crate) struct SideBandEvent {
     /// The event; reading it yields the count.
     pub(crate) event: File,
-    /// Whether mappings carry build-ids (Linux 5.12).
+    /// What the kernel can do.
+    pub(crate) abilities: Abilities,
+}
+
+/// What side-band events can do on this kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Abilities {
+    /// Mappings carry build-ids (Linux 5.12).
     pub(crate) build_ids: bool,
+    /// Reading an event also yields how many records did not fit into the ring (Linux 6.0). The ring
+    /// says so only when another record follows, perhaps never.
+    pub(crate) counts_lost: bool,
+}
+
+impl Abilities {
+    /// Of the newest kernels.
+    pub(crate) const ALL: Self = Self { build_ids: true, counts_lost: true };
+
+    /// The next lesser ones, for a kernel that refused these.
+    fn lesser(self) -> Option<Self> {
+        match self {
+            Self { counts_lost: true, .. } => Some(Self { counts_lost: false, ..self }),
+            Self { build_ids: true, .. } => Some(Self { build_ids: false, ..self }),
+            _ => None,
+        }
+    }
 }
 
 /// Opens the counting event of one CPU. It never interrupts. Not enabled yet.
 pub(crate) fn open_side_band(
     cpu: u32,
-    build_ids: bool,
+    abilities: Abilities,
     ring_bytes: usize,
 ) -> Result<SideBandEvent, Error> {
     let mut attributes = cpu_clock();
@@ -89,7 +113,10 @@ pub(crate) fn open_side_band(
     attributes.set_comm(1);
     attributes.set_comm_exec(1);
     attributes.set_task(1);
-    attributes.set_build_id(u64::from(build_ids));
+    attributes.set_build_id(u64::from(abilities.build_ids));
+    if abilities.counts_lost {
+        attributes.read_format = u64::from(abi::PERF_FORMAT_LOST);
+    }
     attributes.set_use_clockid(1);
     attributes.clockid = libc::CLOCK_MONOTONIC;
     attributes.set_sample_id_all(1);
@@ -98,11 +125,13 @@ pub(crate) fn open_side_band(
     attributes.set_watermark(1);
     attributes.__bindgen_anon_2.wakeup_watermark = (ring_bytes / 2) as u32;
     match open(&mut attributes, cpu) {
-        Ok(event) => Ok(SideBandEvent { event: event.into(), build_ids }),
-        Err(e) if build_ids && e.raw_os_error() == Some(libc::EINVAL) => {
-            open_side_band(cpu, false, ring_bytes)
-        }
-        Err(e) => Err(open_error("opening the side-band event", e)),
+        Ok(event) => Ok(SideBandEvent { event: event.into(), abilities }),
+        Err(e) => match abilities.lesser() {
+            Some(lesser) if e.raw_os_error() == Some(libc::EINVAL) => {
+                open_side_band(cpu, lesser, ring_bytes)
+            }
+            _ => Err(open_error("opening the side-band event", e)),
+        },
     }
 }
 
@@ -125,11 +154,15 @@ pub(crate) fn disable(event: &OwnedFd) {
     }
 }
 
-/// Reads a counting event: nanoseconds it has been running.
-pub(crate) fn read_count(mut event: &File) -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    event.read_exact(&mut bytes)?;
-    Ok(u64::from_ne_bytes(bytes))
+/// Reads a counting event: nanoseconds it has been running, and records that did not fit into its ring
+/// (0 where the kernel does not count them).
+pub(crate) fn read_count(mut event: &File) -> io::Result<(u64, u64)> {
+    let mut bytes = [0; 16];
+    let got = event.read(&mut bytes)?;
+    let (words, _) = bytes[..got].as_chunks::<8>();
+    let word = |at: usize| words.get(at).map(|word| u64::from_ne_bytes(*word));
+    let count = word(0).ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((count, word(1).unwrap_or(0)))
 }
 
 /// The ring of a side-band event.

@@ -77,7 +77,10 @@ pub(crate) struct Counts {
     unflushed: BTreeMap<u32, u64>,
     /// Records that did not decode, by CPU.
     bad_records: BTreeMap<u32, u64>,
+    /// Side-band records lost, by what the rings say.
     sideband_lost: u64,
+    /// … and by what the kernel counts, as far as it was heeded.
+    lost_heeded: u64,
     /// Children that did not fit into the filter.
     follow_failed: u64,
 }
@@ -114,6 +117,7 @@ impl Session {
     }
 
     fn drain_and_apply(&mut self, watermark_ns: u64) {
+        self.heed_losses(watermark_ns);
         let pending = &mut self.pending;
         let mut record = Vec::new();
         self.ring.drain(&mut record, |record| pending.push_sample(record));
@@ -126,6 +130,21 @@ impl Session {
             follow: self.follow_by_records.then_some(&self.bpf),
         };
         pending.apply(watermark_ns, &mut to);
+    }
+
+    /// A ring tells of a loss only before its next record, perhaps never; the kernel's counters are read
+    /// about once a second anyway.
+    fn heed_losses(&mut self, now_ns: u64) {
+        let lost = self.events.lost().unwrap_or(0);
+        let records = lost.saturating_sub(self.counts.lost_heeded);
+        if records > 0 {
+            self.counts.lost_heeded = lost;
+            let change = Change::Lost { records };
+            let loss = SideBand { time_ns: now_ns, pid: 0, tid: 0, change };
+            let mut world =
+                RunningSystem { later: &mut self.pending.later, events: &mut self.events };
+            self.processes.apply(loss, &mut world);
+        }
     }
 
     fn tidy(&mut self, now_ns: u64) {
@@ -177,7 +196,8 @@ impl Session {
         });
         Progress {
             ledger: ledger.collect(),
-            sideband_lost: self.counts.sideband_lost + self.events.undecoded(),
+            sideband_lost: self.events.lost().unwrap_or(self.counts.sideband_lost)
+                + self.events.undecoded(),
             follow_failed: self.counts.follow_failed
                 + counters.iter().map(|c| c.follow_failed).sum::<u64>(),
             bytes: self.recorder.bytes_written(),
