@@ -31,9 +31,11 @@ const RESOLVE_IN_ROOT: u64 = 0x10;
 /// Headers and notes of the file behind a mapping of process (or thread) `pid`.
 pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
     let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
-    // map_files leads to the mapped file whatever happened to its path; it needs more capabilities.
+    // map_files leads to the mapped file whatever happened to its path; it needs more capabilities. It
+    // is what is mapped there now: the range may have been mapped anew since the sample.
     if let Ok(file) = hold(&by_address).and_then(|file| regular(&file)) {
-        return read_facts(&file);
+        return read_facts(&file)
+            .filter(|facts| may_be_the_mapped_one(region.file.identity, facts));
     }
     let in_root = |root: &str| {
         let file = hold_in_root(&hold(root).ok()?, &region.file.path).ok()?;
@@ -60,6 +62,14 @@ fn is_the_mapped_one(
     match identity {
         Identity::BuildId(id) => id == facts.build_id,
         Identity::Inode { dev, inode, .. } => inode == facts.inode && device(dev),
+    }
+}
+
+/// Of a file found without its path: nothing known speaks against it.
+fn may_be_the_mapped_one(identity: Identity, facts: &ElfFacts) -> bool {
+    match identity {
+        Identity::BuildId(id) => facts.build_id.is_empty() || id == facts.build_id,
+        Identity::Inode { inode, .. } => inode == 0 || inode == facts.inode,
     }
 }
 
@@ -124,4 +134,20 @@ fn read_facts(file: &File) -> Option<ElfFacts> {
         inode: metadata.ino(),
         ..facts
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_at_the_same_range_is_not_taken() {
+        let facts = ElfFacts { build_id: BuildId::new(&[1; 20]), inode: 5, ..ElfFacts::default() };
+        let inode = |inode| Identity::Inode { dev: (8, 1), inode, generation: 0 };
+        assert!(may_be_the_mapped_one(inode(5), &facts));
+        assert!(!may_be_the_mapped_one(inode(6), &facts));
+        assert!(may_be_the_mapped_one(Identity::NONE, &facts), "not known");
+        assert!(may_be_the_mapped_one(Identity::BuildId(BuildId::new(&[1; 20])), &facts));
+        assert!(!may_be_the_mapped_one(Identity::BuildId(BuildId::new(&[2; 20])), &facts));
+    }
 }
