@@ -33,9 +33,10 @@ pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
     let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
     // map_files leads to the mapped file whatever happened to its path; it needs more capabilities. It
     // is what is mapped there now: the range may have been mapped anew since the sample.
-    if let Ok(file) = hold(&by_address).and_then(|file| regular(&file)) {
-        return read_facts(&file)
-            .filter(|facts| may_be_the_mapped_one(region.file.identity, facts));
+    let mapped = hold(&by_address).and_then(|file| regular(&file));
+    let fits = |facts: &ElfFacts| may_be_the_mapped_one(region.file.identity, facts);
+    if let Some(facts) = mapped.ok().and_then(|file| read_facts(&file)).filter(fits) {
+        return Some(facts);
     }
     let in_root = |root: &str| {
         let file = hold_in_root(&hold(root).ok()?, &region.file.path).ok()?;
