@@ -2,8 +2,9 @@
 //!
 //! The profiled process chooses paths and may swap files: what is opened is first held without
 //! opening it (`O_PATH`), must be a regular file (a FIFO would block us for ever) and the very file
-//! that is mapped.
-#![allow(unsafe_code)] // openat2(2) has no wrapper
+//! that is mapped. It must be on this host, too: a server or a FUSE daemon that does not answer would
+//! stop the whole recording.
+#![allow(unsafe_code)] // openat2(2) and fstatfs(2) have no wrappers
 
 use std::ffi::CString;
 use std::fs::{File, OpenOptions};
@@ -24,6 +25,11 @@ struct OpenHow {
     mode: u64,
     resolve: u64,
 }
+
+/// `f_type` of file systems whose files another host or process hands out
+/// (`include/uapi/linux/magic.h`): 9P, Ceph, CIFS, FUSE, NFS, SMB2.
+const REMOTE_MAGIC: [u32; 6] =
+    [0x0102_1997, 0x00c3_6400, 0xff53_4d42, 0x6573_5546, 0x6969, 0xfe53_4d42];
 
 const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 const RESOLVE_IN_ROOT: u64 = 0x10;
@@ -103,8 +109,23 @@ fn hold_in_root(root: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
-/// Opens for reading what is held, if it is a regular file.
+/// Whether reading what is held may wait for another host or process. (Asking may wait for them as
+/// well, but most answer this from what they know.)
+fn is_remote(held: &OwnedFd) -> io::Result<bool> {
+    // SAFETY: all-zero bytes are a valid statfs.
+    let mut about: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: an open descriptor, and `about` is valid for writing.
+    if unsafe { libc::fstatfs(held.as_raw_fd(), &raw mut about) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(REMOTE_MAGIC.contains(&(about.f_type as u32)))
+}
+
+/// Opens for reading what is held, if it is a regular file of this host.
 fn regular(held: &OwnedFd) -> io::Result<File> {
+    if is_remote(held)? {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let link = format!("/proc/self/fd/{}", held.as_raw_fd());
     if !std::fs::metadata(&link)?.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -140,6 +161,14 @@ fn read_facts(file: &File) -> Option<ElfFacts> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_regular_files_of_this_host_are_opened() {
+        assert!(regular(&hold("/proc/version").unwrap()).is_ok());
+        let folder = regular(&hold("/proc/self").unwrap()).map(|_| ());
+        assert_eq!(folder.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(!is_remote(&hold("/proc/version").unwrap()).unwrap());
+    }
 
     #[test]
     fn another_file_at_the_same_range_is_not_taken() {
