@@ -86,23 +86,25 @@ struct Recorded {
     times_ns: Vec<u64>,
     covered_to_ns: u64,
     unknown_maps: usize,
+    sideband_lost: u64,
 }
 
 fn read(path: &Path) -> Recorded {
     let archive = Archive::open(fs::File::open(path).unwrap()).unwrap();
     let (mut ledger, mut times_ns, mut covered_to_ns) = (Ledger::default(), Vec::new(), 0);
-    let mut unknown_maps = 0;
+    let (mut unknown_maps, mut sideband_lost) = (0, 0);
     for block in archive.data_blocks().collect::<Vec<_>>() {
         let block = block.expect("an undamaged block");
         block.ledger().iter().for_each(|row| ledger.update(row));
         covered_to_ns = covered_to_ns.max(block.covered().end);
+        sideband_lost = sideband_lost.max(block.sideband_lost());
         block.for_each_sample(|sample| {
             times_ns.push(sample.time_ns);
             let end = archive.tables().stacks.get(sample.stack).end;
             unknown_maps += usize::from(end == StackEnd::MapsUnknown);
         });
     }
-    Recorded { archive, ledger, times_ns, covered_to_ns, unknown_maps }
+    Recorded { archive, ledger, times_ns, covered_to_ns, unknown_maps, sideband_lost }
 }
 
 impl Recorded {
@@ -254,6 +256,44 @@ fn every_sample_is_accounted_for_when_the_reader_was_stopped() {
     let recorded = read(&path);
     recorded.assert_balanced();
     assert!(recorded.dropped(DropCause::RingFull) > 500, "{:?}", recorded.ledger);
+}
+
+#[test]
+fn lost_records_of_processes_are_counted_in_the_archive() {
+    let dir = dir();
+    let path = dir.path().join("run.arc");
+    let mut recorder = Running::start(capture().args(["-a", "-o"]).arg(&path));
+    pause(700);
+    recorder.signal("STOP");
+    let storm = "i=0; while [ $i -lt 1500 ]; do /bin/true; i=$((i + 1)); done";
+    succeed(Command::new("sh").args(["-c", storm]));
+    recorder.signal("CONT");
+    recorder.signal("INT");
+    assert!(recorder.wait().success());
+    let recorded = read(&path);
+    recorded.assert_balanced();
+    assert!(recorded.sideband_lost > 500, "{}", recorded.sideband_lost);
+}
+
+#[test]
+fn a_program_that_calls_exec_at_once_is_not_named_after_the_next_one() {
+    let dir = dir();
+    let path = dir.path().join("run.arc");
+    let spin = program(dir.path(), "spin", &["-O1"]);
+    // Over before /proc is asked for the first time.
+    let script = format!("for i in {{1..3000}}; do :; done; exec {} 1", spin.display());
+    succeed(capture().args(["-F", "9999", "-o"]).arg(&path).args(["--", "bash", "-c", &script]));
+    let recorded = read(&path);
+    let tables = recorded.archive.tables();
+    let names_of = |program: &str| -> Vec<String> {
+        let runs = |p: &&profile::Process| {
+            tables.module(p.exe).is_some_and(|m| m.path.lossy().ends_with(program))
+        };
+        tables.processes.iter().filter(runs).map(|p| p.argv0.lossy().into_owned()).collect()
+    };
+    assert!(names_of("/bash").iter().all(|name| name.is_empty() || name == "bash"));
+    assert!(!names_of("/bash").is_empty());
+    assert_eq!(names_of("/spin"), [spin.display().to_string()]);
 }
 
 #[test]
@@ -482,6 +522,7 @@ fn a_full_disk_ends_the_recording_and_leaves_it_readable() {
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("the disk is full"), "{}", said(&output));
     assert!(said(&output).contains("write failed"), "the loss is counted: {}", said(&output));
+    assert!(said(&output).contains("INCOMPLETE"), "{}", said(&output));
     assert!(!finished);
     assert!(whole > 0, "what was written before is readable");
 }
