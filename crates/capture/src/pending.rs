@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 
 use crate::decode::time_of;
-use crate::sideband::{Change, SideBand};
+use crate::sideband::{Change, NewMapping, SideBand};
 
 /// Where more side-band records come from.
 pub(crate) trait SideBandSource {
@@ -46,6 +46,17 @@ impl Later {
         let replaces =
             |r: &SideBand| matches!(r.change, Change::Exec | Change::Fork { .. }) && r.pid == pid;
         self.queue.iter().any(|r| r.time_ns > time_ns && replaces(r))
+    }
+
+    /// The next mapping under a pid and its time, unless another program runs there before.
+    pub(crate) fn next_mapping(&self, pid: u32) -> Option<(u64, NewMapping)> {
+        let record = self.queue.iter().find(|r| {
+            r.pid == pid && matches!(r.change, Change::Map(_) | Change::Exec | Change::Fork { .. })
+        })?;
+        match &record.change {
+            Change::Map(mapping) => Some((record.time_ns, mapping.clone())),
+            _ => None,
+        }
     }
 
     fn pop_until(&mut self, time_ns: u64) -> Option<SideBand> {
@@ -182,6 +193,22 @@ mod tests {
         assert!(later.replaced_after(7, 4));
         assert!(!later.replaced_after(7, 5), "at its own birth it is the new one");
         assert!(!later.replaced_after(1, 4), "a child's birth changes nothing of its parent");
+    }
+
+    #[test]
+    fn the_next_mapping_is_of_the_same_program() {
+        let map = |time_ns, pid, start| {
+            let identity = crate::sideband::Identity::NONE;
+            let mapping =
+                NewMapping { start, bytes: 1, file_offset: 0, identity, path: [].into() };
+            SideBand { change: Change::Map(mapping), pid, ..exec(time_ns) }
+        };
+        let mut later = Later::default();
+        assert_eq!(later.next_mapping(7), None);
+        later.drain(&mut Ready(vec![map(5, 8, 1), map(6, 7, 2), map(7, 7, 3)]));
+        assert_eq!(later.next_mapping(7).map(|(at_ns, m)| (at_ns, m.start)), Some((6, 2)));
+        later.drain(&mut Ready(vec![exec(4)]));
+        assert_eq!(later.next_mapping(7), None, "the next program maps it");
     }
 
     #[test]

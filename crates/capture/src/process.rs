@@ -33,6 +33,8 @@ pub(crate) trait World {
     /// Whether the process called exec, or ended and left its pid to a new one, after `time_ns` and
     /// before now, so that what /proc says now is about another program.
     fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool;
+    /// What the process maps first after what has been applied, and when, if that is known by now.
+    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)>;
     /// `CLOCK_MONOTONIC`.
     fn now_ns(&mut self) -> u64;
 }
@@ -361,8 +363,13 @@ impl Processes {
     /// Asks for what only /proc tells, once for each image. A sample is looked at a while after it was
     /// taken: in `sh -c 'a; exec b'` /proc speaks of b by then, and the pid may be another process's.
     pub(crate) fn learn_facts(&mut self, pid: u32, time_ns: u64, world: &mut impl World) {
-        if self.table.get(&pid).is_none_or(|process| process.facts.is_some()) {
-            return;
+        let Some(process) = self.table.get(&pid).filter(|p| p.facts.is_none()) else { return };
+        // Sampled in exec itself, before the program is mapped: it is what comes next.
+        if process.image > 0
+            && process.exe.is_none()
+            && let Some((mapped_ns, program)) = world.next_mapping(pid)
+        {
+            self.map(pid, mapped_ns, &program);
         }
         let mut facts = world.facts(pid);
         if facts == HostFacts::default() || world.replaced_since(pid, time_ns) {

@@ -13,6 +13,8 @@ struct Fake {
     /// Processes that called exec or left their pid to another after everything that was drained,
     /// and when.
     replaced: BTreeMap<u32, u64>,
+    /// What will be applied next.
+    next: Option<SideBand>,
     now_ns: u64,
     reads: usize,
 }
@@ -46,6 +48,12 @@ impl World for Fake {
 
     fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
         self.replaced.get(&pid).is_some_and(|at_ns| *at_ns > time_ns)
+    }
+
+    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)> {
+        let next = self.next.as_ref().filter(|next| next.pid == pid)?;
+        let Change::Map(mapping) = &next.change else { return None };
+        Some((next.time_ns, mapping.clone()))
     }
 
     fn now_ns(&mut self) -> u64 {
@@ -111,6 +119,22 @@ fn exec_begins_a_new_image_with_the_maps_that_are_reported() {
     assert_eq!(seen(&mut processes, &mut world, 7, 30, 0x4010), path("/new"));
     assert_eq!(seen(&mut processes, &mut world, 7, 30, 0x1800), None, "the old image has gone");
     assert_eq!(world.reads, 1, "nothing was read: all of it is reported");
+}
+
+#[test]
+fn a_program_sampled_before_it_is_mapped_is_known_all_the_same() {
+    let mut world = Fake { next: Some(mapping(23, 7, 0x4000, "/new")), ..Fake::default() };
+    let mut processes = Processes::new(Following::All);
+    processes.apply(at(20, 7, Change::Exec), &mut world);
+    assert_eq!(seen(&mut processes, &mut world, 7, 22, 0x1800), None, "still in exec itself");
+    processes.learn_facts(7, 22, &mut world);
+    let exe = |processes: &Processes| processes.get(7).unwrap().exe.clone().unwrap();
+    assert_eq!(&*exe(&processes).path, b"/new");
+
+    processes.apply(world.next.take().unwrap(), &mut world);
+    processes.apply(mapping(24, 7, 0x6000, "/ld.so"), &mut world);
+    assert_eq!(&*exe(&processes).path, b"/new");
+    assert_eq!(seen(&mut processes, &mut world, 7, 30, 0x4010), path("/new"));
 }
 
 #[test]

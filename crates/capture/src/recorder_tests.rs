@@ -11,6 +11,7 @@ use crate::decode::{decode, tests::record};
 use crate::maps::MapsEntry;
 use crate::process::{Following, HostFacts, World};
 use crate::procfs::Stat;
+use crate::sideband::NewMapping;
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
 struct Fake;
@@ -44,6 +45,10 @@ impl World for Fake {
 
     fn replaced_since(&mut self, _pid: u32, _time_ns: u64) -> bool {
         false
+    }
+
+    fn next_mapping(&mut self, _pid: u32) -> Option<(u64, NewMapping)> {
+        None
     }
 
     fn now_ns(&mut self) -> u64 {

@@ -18,7 +18,7 @@ use crate::process::{HostFacts, Processes, World};
 use crate::procfs::{self, Stat};
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
-use crate::sideband::{Change, SideBand};
+use crate::sideband::{Change, NewMapping, SideBand};
 
 /// What happened this long ago has been written to its ring: the kernel takes the time of a side-band
 /// record before it writes it.
@@ -330,6 +330,11 @@ impl World for RunningSystem<'_> {
     fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
         self.later.drain(self.events);
         self.later.replaced_after(pid, time_ns)
+    }
+
+    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)> {
+        self.later.drain(self.events);
+        self.later.next_mapping(pid)
     }
 
     fn now_ns(&mut self) -> u64 {
