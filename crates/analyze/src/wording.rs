@@ -1,6 +1,7 @@
 //! Numbers as people read them. One place, so that every output words them alike.
 
 use jiff::Timestamp;
+pub use render::thousands as count;
 
 /// Nanoseconds as seconds, with as many digits as mean something.
 #[must_use]
@@ -45,20 +46,6 @@ pub fn percent(part: u64, whole: u64) -> String {
         v if v > 99.9 && v < 100.0 => "> 99.9 %".into(),
         v => format!("{v:.1} %"),
     }
-}
-
-/// A whole number with thousands separated.
-#[must_use]
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// "1 sample", "2 samples".

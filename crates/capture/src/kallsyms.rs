@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 use crate::kernel::KernelSymbol;
+use crate::lines::for_each_line;
 
 /// One line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +31,7 @@ pub(crate) fn look_up(stream: impl Read, wanted: &[u64]) -> io::Result<Vec<Optio
     // Both are noted only at the wanted address next to it and handed on along the list afterwards.
     let mut below = vec![(0, Vec::new()); wanted.len()];
     let mut above = vec![u64::MAX; wanted.len()];
-    for_each_line(stream, |line| {
+    for_each_line(stream, 64 << 10, |line| {
         let Some(symbol) = parse_line(line).filter(|s| s.is_code && s.address != 0) else { return };
         let first = wanted.partition_point(|a| *a < symbol.address);
         if let Some((start, name)) = below.get_mut(first).filter(|b| b.0 < symbol.address) {
@@ -59,25 +60,6 @@ pub(crate) fn look_up(stream: impl Read, wanted: &[u64]) -> io::Result<Vec<Optio
 /// Looks up in the running kernel.
 pub(crate) fn look_up_running(wanted: &[u64]) -> io::Result<Vec<Option<KernelSymbol>>> {
     look_up(File::open("/proc/kallsyms")?, wanted)
-}
-
-fn for_each_line(mut stream: impl Read, mut sink: impl FnMut(&[u8])) -> io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
-    let mut held = 0;
-    loop {
-        let got = stream.read(&mut buffer[held..])?;
-        if got == 0 {
-            return Ok(());
-        }
-        let end = held + got;
-        let mut start = 0;
-        while let Some(newline) = buffer[start..end].iter().position(|b| *b == b'\n') {
-            sink(&buffer[start..start + newline]);
-            start += newline + 1;
-        }
-        buffer.copy_within(start..end, 0);
-        held = if start == 0 && end == buffer.len() { 0 } else { end - start };
-    }
 }
 
 #[cfg(test)]

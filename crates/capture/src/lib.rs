@@ -24,6 +24,7 @@ mod kallsyms;
 mod kernel;
 mod kernel_names;
 mod launch;
+mod lines;
 mod mapped_file;
 mod maps;
 mod narrate;

@@ -199,8 +199,7 @@ mod tests {
     fn the_next_mapping_is_of_the_same_program() {
         let map = |time_ns, pid, start| {
             let identity = crate::sideband::Identity::NONE;
-            let mapping =
-                NewMapping { start, bytes: 1, file_offset: 0, identity, path: [].into() };
+            let mapping = NewMapping { start, bytes: 1, file_offset: 0, identity, path: [].into() };
             SideBand { change: Change::Map(mapping), pid, ..exec(time_ns) }
         };
         let mut later = Later::default();

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use profile::Text;
 
 use crate::host;
+use crate::lines::for_each_line;
 
 /// Longest file of a process that we take in; `maps` is read in pieces instead.
 const MAX_BYTES: u64 = 64 << 10;
@@ -88,29 +89,17 @@ fn link(pid: u32, name: &str) -> Text {
     target.map(|target| Text::from(target.as_os_str().as_bytes())).unwrap_or_default()
 }
 
-/// Calls `sink` with every line of `/proc/PID/maps`; `false` when it could not be read (no such
-/// process, or one without an address space).
+/// Calls `sink` with every line of `/proc/PID/maps`; `false` when there is none (no such process, or
+/// one without an address space).
 pub(crate) fn for_each_maps_line(pid: u32, mut sink: impl FnMut(&[u8])) -> bool {
-    let Ok(mut file) = File::open(format!("/proc/{pid}/maps")) else { return false };
-    let mut buffer = vec![0; 16 << 10];
-    let (mut held, mut any) = (0, false);
-    loop {
-        let Ok(got) = file.read(&mut buffer[held..]) else { return any };
-        if got == 0 {
-            return any;
-        }
+    let Ok(file) = File::open(format!("/proc/{pid}/maps")) else { return false };
+    let mut any = false;
+    // One that goes while it is read: what came is true.
+    let _ = for_each_line(file, 16 << 10, |line| {
         any = true;
-        let end = held + got;
-        let mut start = 0;
-        while let Some(newline) = buffer[start..end].iter().position(|b| *b == b'\n') {
-            sink(&buffer[start..start + newline]);
-            start += newline + 1;
-        }
-        // A line is at most a path (4 KiB, escaped) and some numbers; one that fills the buffer
-        // cannot come from a kernel and is given up.
-        buffer.copy_within(start..end, 0);
-        held = if start == 0 && end == buffer.len() { 0 } else { end - start };
-    }
+        sink(line);
+    });
+    any
 }
 
 #[cfg(test)]

@@ -55,7 +55,8 @@ pub(crate) fn percent(part: f64, whole: f64) -> String {
 }
 
 /// "1,234,567".
-pub(crate) fn thousands(number: u64) -> String {
+#[must_use]
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -25,4 +25,5 @@ mod shorten;
 pub mod svg;
 pub mod terminal;
 
+pub use amount::thousands;
 pub use svg::{Direction, SvgOptions};
