@@ -9,8 +9,7 @@ use crate::error::Error;
 use crate::host::{self, page_bytes};
 use crate::pending::SideBandSource;
 use crate::perf_event::{
-    Abilities, SideBandEvent, SideBandRing, disable, enable, open_sampling, open_side_band,
-    read_count,
+    SideBandEvent, SideBandRing, disable, enable, open_sampling, open_side_band, read_count,
 };
 use crate::sideband::{SideBand, decode_all};
 
@@ -35,7 +34,7 @@ pub(crate) struct Events {
     cpus: Vec<CpuEvents>,
     period_ns: u64,
     ring_bytes: usize,
-    abilities: Abilities,
+    counts_lost: bool,
     /// Time counted by CPU, by events that are closed (a CPU went offline), and by the open one.
     observed_ns: BTreeMap<u32, (u64, u64)>,
     undecoded: u64,
@@ -51,7 +50,7 @@ impl Events {
             cpus: Vec::new(),
             period_ns,
             ring_bytes: side_band_ring_bytes(online.len(), page_bytes()),
-            abilities: Abilities::ALL,
+            counts_lost: true,
             observed_ns: BTreeMap::new(),
             undecoded: 0,
             lost: 0,
@@ -64,9 +63,9 @@ impl Events {
 
     fn open_cpu(&mut self, cpu: u32, program: BorrowedFd<'_>) -> Result<(), Error> {
         let sampling = open_sampling(cpu, self.period_ns, program)?;
-        let SideBandEvent { event: counting, abilities } =
-            open_side_band(cpu, self.abilities, self.ring_bytes)?;
-        self.abilities = abilities;
+        let SideBandEvent { event: counting, counts_lost } =
+            open_side_band(cpu, self.counts_lost, self.ring_bytes)?;
+        self.counts_lost = counts_lost;
         let ring = self.map_ring(&counting)?;
         enable(&counting)?;
         self.observed_ns.entry(cpu).or_default();
@@ -106,11 +105,6 @@ impl Events {
         self.cpus.len()
     }
 
-    /// Whether mappings come with build-ids.
-    pub(crate) fn build_ids(&self) -> bool {
-        self.abilities.build_ids
-    }
-
     /// Descriptors that become readable when a side-band ring is half full.
     pub(crate) fn side_band_fds(&self) -> impl Iterator<Item = &File> {
         self.cpus.iter().map(|c| &c.counting)
@@ -124,7 +118,7 @@ impl Events {
     /// Side-band records that did not fit into their rings, as of the last look at the counters; `None`
     /// where the kernel does not count them.
     pub(crate) fn lost(&self) -> Option<u64> {
-        self.abilities.counts_lost.then_some(self.lost)
+        self.counts_lost.then_some(self.lost)
     }
 
     /// Nanoseconds that each CPU's independent counter has counted.

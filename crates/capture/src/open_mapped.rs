@@ -48,36 +48,20 @@ pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
         let file = hold_in_root(&hold(root).ok()?, &region.file.path).ok()?;
         read_facts(&regular(&file).ok()?)
     };
-    let same_inode = |facts: &ElfFacts| {
-        // Overlay and btrfs state other devices in maps than in stat; the inode agrees.
-        is_the_mapped_one(region.file.identity, facts, |_| true)
-    };
-    let same_file =
-        |facts: &ElfFacts| is_the_mapped_one(region.file.identity, facts, |dev| dev == facts.dev);
+    // A path leads to whatever stands there now. Overlay and btrfs state other devices in maps than in
+    // stat; the inode agrees.
+    let Identity { dev, inode, .. } = region.file.identity;
+    let same_inode = |facts: &ElfFacts| facts.inode == inode;
+    let same_file = |facts: &ElfFacts| facts.inode == inode && facts.dev == dev;
     // Of a process that has gone the file may still be found from here.
     in_root(&format!("/proc/{pid}/root"))
         .filter(same_inode)
         .or_else(|| in_root("/").filter(same_file))
 }
 
-/// A path leads to whatever stands there now: compare it with what the kernel said is mapped.
-fn is_the_mapped_one(
-    identity: Identity,
-    facts: &ElfFacts,
-    device: impl FnOnce((u32, u32)) -> bool,
-) -> bool {
-    match identity {
-        Identity::BuildId(id) => id == facts.build_id,
-        Identity::Inode { dev, inode, .. } => inode == facts.inode && device(dev),
-    }
-}
-
 /// Of a file found without its path: nothing known speaks against it.
 fn may_be_the_mapped_one(identity: Identity, facts: &ElfFacts) -> bool {
-    match identity {
-        Identity::BuildId(id) => facts.build_id.is_empty() || id == facts.build_id,
-        Identity::Inode { inode, .. } => inode == 0 || inode == facts.inode,
-    }
+    identity.inode == 0 || identity.inode == facts.inode
 }
 
 fn hold(path: &str) -> io::Result<OwnedFd> {
@@ -172,12 +156,10 @@ mod tests {
 
     #[test]
     fn another_file_at_the_same_range_is_not_taken() {
-        let facts = ElfFacts { build_id: BuildId::new(&[1; 20]), inode: 5, ..ElfFacts::default() };
-        let inode = |inode| Identity::Inode { dev: (8, 1), inode, generation: 0 };
+        let facts = ElfFacts { inode: 5, ..ElfFacts::default() };
+        let inode = |inode| Identity { inode, ..Identity::NONE };
         assert!(may_be_the_mapped_one(inode(5), &facts));
         assert!(!may_be_the_mapped_one(inode(6), &facts));
         assert!(may_be_the_mapped_one(Identity::NONE, &facts), "not known");
-        assert!(may_be_the_mapped_one(Identity::BuildId(BuildId::new(&[1; 20])), &facts));
-        assert!(!may_be_the_mapped_one(Identity::BuildId(BuildId::new(&[2; 20])), &facts));
     }
 }

@@ -73,38 +73,16 @@ pub(crate) fn open_sampling(
 pub(crate) struct SideBandEvent {
     /// The event; reading it yields the count.
     pub(crate) event: File,
-    /// What the kernel can do.
-    pub(crate) abilities: Abilities,
-}
-
-/// What side-band events can do on this kernel.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Abilities {
-    /// Mappings carry build-ids (Linux 5.12).
-    pub(crate) build_ids: bool,
-    /// Reading an event also yields how many records did not fit into the ring (Linux 6.0). The ring
+    /// Whether reading it also yields how many records did not fit into the ring (Linux 6.0). The ring
     /// says so only when another record follows, perhaps never.
     pub(crate) counts_lost: bool,
 }
 
-impl Abilities {
-    /// Of the newest kernels.
-    pub(crate) const ALL: Self = Self { build_ids: true, counts_lost: true };
-
-    /// The next lesser ones, for a kernel that refused these.
-    fn lesser(self) -> Option<Self> {
-        match self {
-            Self { counts_lost: true, .. } => Some(Self { counts_lost: false, ..self }),
-            Self { build_ids: true, .. } => Some(Self { build_ids: false, ..self }),
-            _ => None,
-        }
-    }
-}
-
-/// Opens the counting event of one CPU. It never interrupts. Not enabled yet.
+/// Opens the counting event of one CPU. It never interrupts. Not enabled yet. `counts_lost`: whether to
+/// ask for what older kernels refuse; they are asked again without.
 pub(crate) fn open_side_band(
     cpu: u32,
-    abilities: Abilities,
+    counts_lost: bool,
     ring_bytes: usize,
 ) -> Result<SideBandEvent, Error> {
     let mut attributes = cpu_clock();
@@ -113,8 +91,7 @@ pub(crate) fn open_side_band(
     attributes.set_comm(1);
     attributes.set_comm_exec(1);
     attributes.set_task(1);
-    attributes.set_build_id(u64::from(abilities.build_ids));
-    if abilities.counts_lost {
+    if counts_lost {
         attributes.read_format = u64::from(abi::PERF_FORMAT_LOST);
     }
     attributes.set_use_clockid(1);
@@ -125,13 +102,11 @@ pub(crate) fn open_side_band(
     attributes.set_watermark(1);
     attributes.__bindgen_anon_2.wakeup_watermark = (ring_bytes / 2) as u32;
     match open(&mut attributes, cpu) {
-        Ok(event) => Ok(SideBandEvent { event: event.into(), abilities }),
-        Err(e) => match abilities.lesser() {
-            Some(lesser) if e.raw_os_error() == Some(libc::EINVAL) => {
-                open_side_band(cpu, lesser, ring_bytes)
-            }
-            _ => Err(open_error("opening the side-band event", e)),
-        },
+        Ok(event) => Ok(SideBandEvent { event: event.into(), counts_lost }),
+        Err(e) if counts_lost && e.raw_os_error() == Some(libc::EINVAL) => {
+            open_side_band(cpu, false, ring_bytes)
+        }
+        Err(e) => Err(open_error("opening the side-band event", e)),
     }
 }
 

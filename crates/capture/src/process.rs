@@ -338,7 +338,7 @@ impl Processes {
         let read = world.maps(tid, &mut |entry| {
             if entry.executable {
                 let MapsEntry { start, end, file_offset, dev, inode, path, .. } = entry;
-                let identity = Identity::Inode { dev, inode, generation: 0 };
+                let identity = Identity { dev, inode, generation: 0 };
                 let file = files.intern(&unescape(path), identity);
                 maps.insert(Region { start, end, file_offset, file });
             }

@@ -66,7 +66,7 @@ fn at(time_ns: u64, pid: u32, change: Change) -> SideBand {
 }
 
 fn mapping(time_ns: u64, pid: u32, start: u64, path: &str) -> SideBand {
-    let identity = Identity::Inode { dev: (8, 1), inode: 9, generation: 0 };
+    let identity = Identity { dev: (8, 1), inode: 9, generation: 0 };
     let path = path.as_bytes().into();
     let new = NewMapping { start, bytes: 0x1000, file_offset: 0, identity, path };
     at(time_ns, pid, Change::Map(new))

@@ -236,15 +236,8 @@ impl Rows {
             }
             _ => {}
         }
-        match file.identity {
-            Identity::BuildId(id) => {
-                row.build_id = id;
-                row.build_id_from = BuildIdFrom::KernelRecord;
-            }
-            Identity::Inode { dev, inode, generation } => {
-                (row.dev, row.inode, row.inode_generation) = (dev, inode, generation);
-            }
-        }
+        let Identity { dev, inode, generation } = file.identity;
+        (row.dev, row.inode, row.inode_generation) = (dev, inode, generation);
         if file.facts.borrow().is_none() {
             let facts = match file.kind {
                 ModuleKind::Vdso => vdso_facts(region),
@@ -253,7 +246,7 @@ impl Rows {
             *file.facts.borrow_mut() = facts;
         }
         if let Some(facts) = &*file.facts.borrow() {
-            if row.build_id.is_empty() && !facts.build_id.is_empty() {
+            if !facts.build_id.is_empty() {
                 row.build_id = facts.build_id;
                 row.build_id_from = BuildIdFrom::FileNote;
             }

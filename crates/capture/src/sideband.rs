@@ -2,8 +2,6 @@
 //!
 //! Layouts: perf_event_open(2), section "MMAP layout"; `include/uapi/linux/perf_event.h`.
 
-use profile::BuildId;
-
 const LOST: u32 = 2;
 const COMM: u32 = 3;
 const EXIT: u32 = 4;
@@ -11,7 +9,6 @@ const FORK: u32 = 7;
 const MMAP2: u32 = 10;
 
 const MISC_COMM_EXEC: u16 = 1 << 13;
-const MISC_MMAP_BUILD_ID: u16 = 1 << 14;
 
 const HEADER_BYTES: usize = 8;
 /// pid, tid, time, cpu: what `sample_id_all` with our sample type puts behind every record.
@@ -53,17 +50,23 @@ pub(crate) struct NewMapping {
     pub(crate) path: Box<[u8]>,
 }
 
-/// Which file: the kernel states either a build-id or an inode.
+/// Which file.
+///
+/// The kernel could state a build-id in its place (`attr.build_id`, Linux 5.12), but must not be asked
+/// to: it then marks the records of every other listener as if they held one, too (bit 14 of `misc`
+/// is not cleared between listeners; seen with 6.18). perf 6.1 recording beside us read inodes as
+/// build-ids of impossible length and crashed. For the same reason the mark says nothing about ours.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Identity {
-    BuildId(BuildId),
-    Inode { dev: (u32, u32), inode: u64, generation: u64 },
+pub(crate) struct Identity {
+    pub(crate) dev: (u32, u32),
+    pub(crate) inode: u64,
+    pub(crate) generation: u64,
 }
 
 #[cfg(test)]
 impl Identity {
     /// Of something that is no file.
-    pub(crate) const NONE: Self = Self::Inode { dev: (0, 0), inode: 0, generation: 0 };
+    pub(crate) const NONE: Self = Self { dev: (0, 0), inode: 0, generation: 0 };
 }
 
 /// A cursor over the fields of a record; `None` past the end.
@@ -128,8 +131,8 @@ fn decode(kind: u32, misc: u16, body: &[u8]) -> Option<Option<SideBand>> {
         MMAP2 => {
             let (pid, tid) = (fields.u32()?, fields.u32()?);
             let (start, bytes, file_offset) = (fields.u64()?, fields.u64()?, fields.u64()?);
-            let which: [u8; 24] = fields.take()?;
-            let identity = identity(misc, which)?;
+            let dev = (fields.u32()?, fields.u32()?);
+            let identity = Identity { dev, inode: fields.u64()?, generation: fields.u64()? };
             let (_protection, _flags) = (fields.u32()?, fields.u32()?);
             let path = fields.text().into();
             made(pid, tid, Change::Map(NewMapping { start, bytes, file_offset, identity, path }))
@@ -149,16 +152,6 @@ fn decode(kind: u32, misc: u16, body: &[u8]) -> Option<Option<SideBand>> {
         }
         _ => Some(None),
     }
-}
-
-fn identity(misc: u16, which: [u8; 24]) -> Option<Identity> {
-    if misc & MISC_MMAP_BUILD_ID != 0 {
-        let length = usize::from(which[0]).min(20);
-        return Some(Identity::BuildId(BuildId::new(&which[4..4 + length])));
-    }
-    let mut fields = Fields(&which);
-    let dev = (fields.u32()?, fields.u32()?);
-    Some(Identity::Inode { dev, inode: fields.u64()?, generation: fields.u64()? })
 }
 
 #[cfg(test)]
@@ -182,10 +175,11 @@ mod tests {
         words.iter().flat_map(|w| w.to_ne_bytes()).collect()
     }
 
-    fn mmap2(misc: u16, which: &[u8; 24]) -> Vec<u8> {
+    fn mmap2(misc: u16, dev: [u32; 2], inode: u64) -> Vec<u8> {
         let mut body = words(&[10, 11]);
         body.extend([0x1000u64, 0x2000, 0x3000].into_iter().flat_map(u64::to_ne_bytes));
-        body.extend(which);
+        body.extend(words(&dev));
+        body.extend([inode, 0].into_iter().flat_map(u64::to_ne_bytes));
         body.extend(words(&[5, 2]));
         body.extend(b"/bin/true\0\0\0\0\0\0\0");
         record(MMAP2, misc, &body, 77)
@@ -198,31 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_carries_a_build_id_or_an_inode() {
-        let mut which = [0; 24];
-        which[0] = 20;
-        which[4..24].fill(0xab);
-        let found = decoded(&mmap2(MISC_MMAP_BUILD_ID, &which));
-        let expected = |identity| SideBand {
-            time_ns: 77,
-            pid: 10,
-            tid: 11,
-            change: Change::Map(NewMapping {
-                start: 0x1000,
-                bytes: 0x2000,
-                file_offset: 0x3000,
-                identity,
-                path: b"/bin/true".as_slice().into(),
-            }),
-        };
-        assert_eq!(found, [expected(Identity::BuildId(BuildId::new(&[0xab; 20])))]);
-
-        let mut which = [0; 24];
-        which[0] = 8;
-        which[4] = 1;
-        which[8] = 99;
-        let inode = Identity::Inode { dev: (8, 1), inode: 99, generation: 0 };
-        assert_eq!(decoded(&mmap2(0, &which)), [expected(inode)]);
+    fn a_mapping_carries_an_inode_whatever_the_mark_says() {
+        let another_listeners_mark = 1 << 14;
+        for misc in [0, another_listeners_mark] {
+            let expected = SideBand {
+                time_ns: 77,
+                pid: 10,
+                tid: 11,
+                change: Change::Map(NewMapping {
+                    start: 0x1000,
+                    bytes: 0x2000,
+                    file_offset: 0x3000,
+                    identity: Identity { dev: (8, 1), inode: 99, generation: 0 },
+                    path: b"/bin/true".as_slice().into(),
+                }),
+            };
+            assert_eq!(decoded(&mmap2(misc, [8, 1], 99)), [expected]);
+        }
     }
 
     #[test]
@@ -246,13 +232,13 @@ mod tests {
     #[test]
     fn broken_records_are_counted_and_end_nothing_else() {
         let mut bytes = record(FORK, 0, &words(&[1]), 5); // too short for a fork
-        bytes.extend(mmap2(0, &[0; 24]));
+        bytes.extend(mmap2(0, [0; 2], 0));
         bytes.extend(record(99, 0, &[0; 8], 5)); // unknown: says nothing
         let mut out = Vec::new();
         assert_eq!(decode_all(&bytes, &mut out), 1);
         assert_eq!(out.len(), 1);
 
-        let whole = mmap2(0, &[0; 24]);
+        let whole = mmap2(0, [0; 2], 0);
         for cut in 0..whole.len() {
             let mut out = Vec::new();
             decode_all(&whole[..cut], &mut out);

@@ -58,9 +58,6 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
     let ring = Ring::map(bpf.ring(), options.ring_bytes as usize).map_err(Error::RingMemory)?;
     let period_ns = 1_000_000_000 / u64::from(options.frequency_hz);
     let mut events = Events::open(period_ns, bpf.sampling_program())?;
-    if !events.build_ids() {
-        remarks.push("mappings carry no build-ids before Linux 5.12: read from files".to_owned());
-    }
     // Only now, with the side-band on: what is mapped meanwhile is reported.
     let mut processes = Processes::new(following);
     let mut pending = Pending::default();
