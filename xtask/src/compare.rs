@@ -20,9 +20,8 @@ pub fn run(command: &[String]) -> Result<()> {
     let programs = build::programs()?;
     let dir = tempfile::tempdir()?;
     let (arc, data) = (dir.path().join("run.arc"), dir.path().join("perf.data"));
-    // -B: the build-id pass of Debian's perf 6.1 dies on some of a build's files.
     let mut perf = Command::new("perf")
-        .args(["record", "-q", "-B", "-a", "-e", "cpu-clock", "-F", "499", "-g", "-o"])
+        .args(["record", "-q", "-a", "-e", "cpu-clock", "-F", "499", "-g", "-o"])
         .arg(&data)
         .args(["--", "sleep", "3600"])
         .spawn()?;

@@ -88,19 +88,7 @@ while time.time() < end: json.loads(json.dumps(data))
     let python = Running::start(Command::new("python3").args(["-c", script]));
     let mut perf = Running::start(
         Command::new("perf")
-            .args([
-                "record",
-                "-q",
-                "-B",
-                "-e",
-                "cpu-clock",
-                "-F",
-                "499",
-                "-g",
-                "-p",
-                &python.pid(),
-                "-o",
-            ])
+            .args(["record", "-q", "-e", "cpu-clock", "-F", "499", "-g", "-p", &python.pid(), "-o"])
             .arg(&data)
             .args(["--", "sleep", "10"]),
     );

@@ -137,3 +137,26 @@ fn a_recorder_leaves_itself_out_and_can_be_recorded() {
     assert!(comms(&outer).iter().all(|comm| comm == "capture"), "{:?}", comms(&outer));
     assert!(!outer.times_ns.is_empty());
 }
+
+#[test]
+fn perf_recording_at_the_same_time_is_not_harmed() {
+    let dir = dir();
+    let (arc, data) = (dir.path().join("run.arc"), dir.path().join("perf.data"));
+    let perf = || Command::new("perf");
+    let mut recorder = Running::start(capture().args(["-a", "-o"]).arg(&arc));
+    pause(700);
+    // Programs that are mapped while both listen.
+    let mut record = perf();
+    record.args(["record", "-q", "-e", "cpu-clock", "-o"]).arg(&data);
+    succeed(record.args(["--", "sh", "-c", "for i in 1 2 3 4 5; do /bin/ls /; done"]));
+    recorder.signal("INT");
+    assert!(recorder.wait().success());
+    let mut script = perf();
+    script.args(["script", "--show-mmap-events", "-i"]).arg(&data);
+    let printed = String::from_utf8(succeed(&mut script).stdout).unwrap();
+    let mappings: Vec<&str> =
+        printed.lines().filter(|l| l.contains("MMAP2") && l.contains("/libc.so")).collect();
+    assert!(mappings.len() >= 5, "{printed}");
+    // "08:01 1234 0", not "<0102…>": inodes, as it had asked for.
+    assert!(mappings.iter().all(|line| !line.contains('<')), "{mappings:?}");
+}
