@@ -56,6 +56,12 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
         }
     }
     facts(&mut out, &figures(analysis));
+    if analysis.total.samples == 0 {
+        out.push_str(
+            "\nNo samples: what was recorded did not run, or too briefly to be sampled. Time spent\n\
+             waiting (for locks, timers, disk, network) is not CPU time.\n",
+        );
+    }
     warnings(&mut out, &all_warnings, false);
     processes(&mut out, analysis);
     functions(&mut out, analysis, &TableOptions { rows: LISTED, ..*table });

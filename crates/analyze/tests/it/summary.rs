@@ -29,6 +29,14 @@ fn a_summary_tells_what_ran_what_was_lost_and_where_time_went() {
 }
 
 #[test]
+fn a_recording_without_samples_says_what_that_means() {
+    let desk = Desk::with(&[("idle.arc", Made::new().finish())]);
+    let idle = desk.analyze("idle.arc");
+    assert_eq!(idle.status, 0);
+    assert!(idle.stdout.contains("\nNo samples: what was recorded did not run"), "{}", idle.stdout);
+}
+
+#[test]
 fn folded_stacks_have_the_usual_marks_and_all_the_weight() {
     let desk = Desk::with(&[("run.arc", spinning())]);
     let ran = desk.analyze("run.arc -o x.folded");
