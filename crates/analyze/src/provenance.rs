@@ -242,7 +242,7 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             )));
         }
     }
-    if analysis.total.samples < 100 {
+    if (1..100).contains(&analysis.total.samples) {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));
     }

@@ -84,17 +84,17 @@ impl fmt::Display for Summary<'_> {
         writeln!(f, "{}", sentences.join("; "))?;
         writeln!(f, "{}", self.own_cost())?;
         let path = self.options.output.display().to_string();
-        let per_sample = self.progress.bytes as f64 / sum.written.max(1) as f64;
-        let bytes = size(self.progress.bytes);
+        let mut bytes = size(self.progress.bytes);
+        if sum.written > 0 {
+            let per_sample = self.progress.bytes as f64 / sum.written as f64;
+            bytes.push_str(&format!(", {per_sample:.1} bytes a sample"));
+        }
         if path == "-" {
-            return writeln!(
-                f,
-                "{bytes} written to standard output, {per_sample:.1} bytes a sample"
-            );
+            return writeln!(f, "written to standard output: {bytes}");
         }
         writeln!(
             f,
-            "{path}: {bytes}, {per_sample:.1} bytes a sample{}\nnext: analyze {}",
+            "{path}: {bytes}{}\nnext: analyze {}",
             if self.failed { "; INCOMPLETE" } else { "" },
             quoted(&path)
         )
