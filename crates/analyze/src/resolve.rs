@@ -220,6 +220,7 @@ impl<'a> Source<'a> {
                     raw_name: raw.as_ref().into(),
                     file: None,
                     line: None,
+                    start_line: None,
                     inlined: false,
                     source,
                 };

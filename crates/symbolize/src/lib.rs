@@ -28,13 +28,14 @@ mod identity;
 mod plt;
 mod ranges;
 mod sections;
+mod span;
 mod symbol_table;
 mod symbols;
 
 pub use demangle::demangle;
 pub use elf::Machine;
 pub use error::Error;
-pub use frame::SourceFrame;
+pub use frame::{Found, SourceFrame};
 pub use frame_pointer::FramePointer;
 pub use identity::{AltLink, DebugLink, Identity, identify};
 pub use symbols::{Files, Symbols};

@@ -9,8 +9,9 @@ use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
 use crate::go::{GoCode, GoFunction};
 use crate::plt::PltStubs;
+use crate::span::Span;
 use crate::symbol_table::{Named, SymbolTable};
-use crate::{Error, FramePointer, SourceFrame};
+use crate::{Error, Found, FramePointer, SourceFrame};
 
 /// The files that describe one module. Whoever gives them has checked that they belong together.
 #[derive(Clone, Copy, Default, Debug)]
@@ -99,6 +100,18 @@ impl<'d> Symbols<'d> {
     /// Why there is no name: [`NoName::NoSymbols`], [`NoName::OutOfRange`],
     /// [`NoName::BadDebugInfo`] or [`NoName::Obfuscated`].
     pub fn lookup(&self, address: Svma) -> Result<Vec<SourceFrame>, NoName> {
+        self.lookup_range(address).names
+    }
+
+    /// As [`Symbols::lookup`], and how far around the address the answer is the same.
+    pub fn lookup_range(&self, address: Svma) -> Found {
+        let mut span = Span::ALL;
+        let names = self.find(address, &mut span);
+        Found { names, extent: span.begin..span.end }
+    }
+
+    fn find(&self, address: Svma, span: &mut Span) -> Result<Vec<SourceFrame>, NoName> {
+        span.narrow_to(address.0);
         let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
         let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
         let damaged = hits.is_err();
@@ -130,7 +143,15 @@ impl<'d> Symbols<'d> {
                 NoName::OutOfRange
             });
         };
-        frames.push(SourceFrame { name, raw_name, file, line, inlined: false, source });
+        frames.push(SourceFrame {
+            name,
+            raw_name,
+            file,
+            line,
+            start_line: None,
+            inlined: false,
+            source,
+        });
         Ok(frames)
     }
 
@@ -177,6 +198,7 @@ fn inlined(hit: Hit) -> Option<SourceFrame> {
         raw_name: raw,
         file: hit.file,
         line: hit.line,
+        start_line: None,
         inlined: true,
         source: NameSource::Dwarf,
     })
