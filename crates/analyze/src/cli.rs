@@ -77,6 +77,19 @@ pub struct Cli {
     #[arg(long, value_name = "FROM=TO", help_heading = "Symbols")]
     pub map_prefix: Vec<String>,
 
+    /// Ask debuginfod servers for the files of hot modules (on at least 1 % of the samples' stacks)
+    /// that are not here: those of DEBUGINFOD_URLS, or URL. Without this option nobody is asked.
+    /// Repeatable.
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Symbols"
+    )]
+    pub debuginfod: Vec<String>,
+
     /// End with status 4 when an input is incomplete.
     #[arg(long)]
     pub strict: bool,

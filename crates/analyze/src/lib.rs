@@ -1,7 +1,8 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
+//! by process and stack, `addresses` gathers what was hit, `prefetch` asks
+//! servers for files, `locate` finds them, `resolve` names
 //! each address once, `stacks` makes a call tree of it, `diff` compares two, `story` puts the
 //! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
 //! command line.
@@ -33,6 +34,7 @@ mod locate;
 mod output;
 mod passing;
 mod plan;
+mod prefetch;
 mod processes;
 mod provenance;
 mod report;
@@ -49,7 +51,10 @@ pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
 pub use import::Recording;
-pub use locate::{Located, Locator, MappedFile, Missing, Search, Trust};
+pub use locate::{
+    Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
+    Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
+};
 pub use plan::{Destination, Filter, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use stacks::{Shape, Wholeness};
