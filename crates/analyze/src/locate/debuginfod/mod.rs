@@ -180,3 +180,8 @@ fn is_askable(build_id: BuildId) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+pub(in crate::locate) mod test_server;
+#[cfg(test)]
+mod tests;

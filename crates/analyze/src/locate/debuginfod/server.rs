@@ -161,11 +161,13 @@ fn next(from: &Uri, response: &Response<Body>) -> Result<Uri, Reason> {
     if location.starts_with('/') && !location.starts_with("//") {
         return with_path(from, location).ok_or(nowhere);
     }
-    let Ok(to) = location.parse::<Uri>() else { return Err(nowhere) };
-    let Some(authority) = to.authority() else { return Err(nowhere) };
-    if to.scheme() != from.scheme() {
+    let scheme = location.split(['/', '?', '#']).next().and_then(|start| start.split_once(':'));
+    let (scheme, _) = scheme.ok_or_else(|| nowhere.clone())?;
+    if from.scheme_str() != Some(scheme.to_ascii_lowercase().as_str()) {
         return Err(Reason::Redirect("to another scheme"));
     }
+    let Ok(to) = location.parse::<Uri>() else { return Err(nowhere) };
+    let Some(authority) = to.authority() else { return Err(nowhere) };
     if authority.as_str().contains('@') {
         return Err(Reason::Redirect("with credentials"));
     }
