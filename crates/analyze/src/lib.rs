@@ -27,6 +27,7 @@ mod collapse;
 mod diff;
 mod diff_report;
 mod error;
+mod fetched;
 mod host_symbols;
 mod import;
 mod info;

@@ -123,6 +123,7 @@ impl Server {
             Error::Timeout(Timeout::Resolve | Timeout::Connect) => in_vain(),
             Error::Timeout(_) => Reason::Silent(self.limits.silence.as_secs()),
             Error::Other(other) if other.is::<LinkLocal>() => Reason::LinkLocal,
+            Error::Io(error) => Reason::Unreachable(error.to_string()),
             Error::Protocol(error) => Reason::BrokeOff(error.to_string()),
             error => Reason::Unreachable(error.to_string()),
         })
