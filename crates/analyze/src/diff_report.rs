@@ -34,7 +34,7 @@ pub fn diff_report(
     functions(&mut out, diff, table);
     out.push('\n');
     sides(&mut out, before, after, diff);
-    report::facts(&mut out, &fetched::lines(&[after, before]));
+    report::facts(&mut out, &fetched::lines(&[&after.fetched, &before.fetched]));
     report::warnings(&mut out, &warnings, false);
     for text in not_alike(before, after) {
         out.push_str(&format!("Note: {}\n", clean(&text)));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::analysis::Analysis;
 use crate::locate::{FetchOutcome, NotFetched, Origin};
 use crate::provenance::Line;
 use crate::wording::{counted, number};
@@ -13,15 +12,15 @@ const LISTED: usize = 5;
 
 /// A line for what came, and one for each reason why something did not. None where no server was named.
 #[must_use]
-pub fn lines(analyses: &[&Analysis]) -> Vec<Line> {
-    if analyses.iter().all(|analysis| analysis.fetched.is_none()) {
+pub fn lines(fetched: &[&Option<Vec<FetchOutcome>>]) -> Vec<Line> {
+    if fetched.iter().all(|outcomes| outcomes.is_none()) {
         return Vec::new();
     }
     // Both sides of a comparison may want the same file; it is asked for once.
     let mut seen = BTreeSet::new();
-    let outcomes: Vec<&FetchOutcome> = analyses
+    let outcomes: Vec<&FetchOutcome> = fetched
         .iter()
-        .filter_map(|analysis| analysis.fetched.as_ref())
+        .filter_map(|outcomes| outcomes.as_ref())
         .flatten()
         .filter(|outcome| seen.insert((outcome.wanted.build_id, outcome.wanted.kind)))
         .collect();
@@ -82,7 +81,7 @@ fn failures(outcomes: &[&FetchOutcome]) -> Vec<String> {
                 servers.iter().for_each(|(server, why)| add(format!("{server} {why}"), &file));
             }
             Err(NotFetched::NotKept(why)) => {
-                add(format!("the cache cannot be written: {why}"), &file)
+                add(format!("the cache cannot be written: {why}"), &file);
             }
             Ok(_) | Err(NotFetched::Absent) => {}
         }

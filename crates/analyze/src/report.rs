@@ -57,7 +57,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
         }
     }
     facts(&mut out, &figures(analysis));
-    facts(&mut out, &fetched::lines(&[analysis]));
+    facts(&mut out, &fetched::lines(&[&analysis.fetched]));
     if analysis.total.samples == 0 {
         out.push_str(
             "\nNo samples: what was recorded did not run, or too briefly to be sampled. Time spent\n\

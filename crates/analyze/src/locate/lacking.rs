@@ -24,13 +24,13 @@ impl Locator {
                 .iter()
                 .filter_map(|(module, weight)| {
                     let lacking = self.lacking(module).into_iter();
-                    let next = lacking.map(|(build_id, kind)| Wanted {
+                    let mut wanted = lacking.map(|(build_id, kind)| Wanted {
                         build_id,
                         kind,
                         weight: *weight,
                         name: module.path.file_name().as_ref().into(),
                     });
-                    next.filter(|wanted| !was_asked(wanted)).next()
+                    wanted.find(|wanted| !was_asked(wanted))
                 })
                 .collect();
             if wanted.is_empty() {

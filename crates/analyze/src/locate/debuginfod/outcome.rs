@@ -54,7 +54,7 @@ pub enum Reason {
     /// It sends so little that it would take for ever.
     #[error("sends less than 100 KiB in {0} s")]
     TooSlow(u64),
-    /// The file takes longer than was asked for.
+    /// The file takes longer than is waited for.
     #[error("takes longer than {0} s for one file")]
     TooLong(u64),
     /// Another HTTP status than "there it is" and "not here".
@@ -75,6 +75,9 @@ pub enum Reason {
     /// It stopped in the middle, or spoke no HTTP.
     #[error("broke off ({0})")]
     BrokeOff(String),
+    /// What it sent could not be written.
+    #[error("sent what could not be written ({0})")]
+    NotWritten(String),
     /// What came is another build, or no program at all.
     #[error("sent something else than was asked for")]
     OtherBuild,

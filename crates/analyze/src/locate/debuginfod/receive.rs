@@ -38,8 +38,8 @@ pub(super) fn body(
         if total > limits.file_bytes {
             return Err(Reason::TooLarge(limits.file_bytes));
         }
-        if let Some(limit) = limits.file_time.filter(|limit| begin.elapsed() > *limit) {
-            return Err(Reason::TooLong(limit.as_secs()));
+        if begin.elapsed() > limits.file_time {
+            return Err(Reason::TooLong(limits.file_time.as_secs()));
         }
         window_bytes += count as u64;
         if window.elapsed() > limits.silence {
@@ -49,16 +49,15 @@ pub(super) fn body(
             (window, window_bytes) = (Instant::now(), 0);
         }
         let chunk = buffer.get(..count).unwrap_or_default();
-        file.write_all(chunk).map_err(|error| Reason::BrokeOff(format!("not written: {error}")))?;
+        file.write_all(chunk).map_err(|error| Reason::NotWritten(error.to_string()))?;
         received(count as u64);
     }
 }
 
 fn broken(error: &io::Error, limits: &Limits) -> Reason {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            Reason::Silent(limits.silence.as_secs())
-        }
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<ureq::Error>());
+    match cause {
+        Some(ureq::Error::Timeout(_)) => Reason::Silent(limits.silence.as_secs()),
         _ => Reason::BrokeOff(error.to_string()),
     }
 }

@@ -1,6 +1,6 @@
 //! Asks one server for one file.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, Timeout};
 
 use super::connect::{Budget, CheckedResolver, LinkLocal, names_link_local};
-use super::{FileKind, Limits, Reason};
+use super::{FileKind, Limits, Reason, WORKERS};
 
 /// Redirects that are followed for one file.
 const MAX_REDIRECTS: usize = 3;
@@ -49,6 +49,7 @@ impl Server {
             // Followed here, after a look at where they lead.
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .max_idle_connections_per_host(WORKERS)
             .timeout_send_request(Some(limits.silence))
             .timeout_recv_response(Some(limits.silence))
             .timeout_per_read(Some(limits.silence))
@@ -78,7 +79,11 @@ impl Server {
     fn ask(&self, id: BuildId, kind: FileKind, take: &mut Take<'_>) -> Result<u64, Reason> {
         let mut uri = file_uri(&self.base, id, kind).ok_or(Reason::Redirect("nowhere"))?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.request(&uri)?;
+            let response = self.request(&uri).or_else(|reason| match reason {
+                // An idle connection may have been closed just now.
+                Reason::BrokeOff(_) => self.request(&uri),
+                other => Err(other),
+            })?;
             let status = response.status().as_u16();
             match status {
                 200 => {
@@ -123,6 +128,7 @@ impl Server {
             Error::Timeout(Timeout::Resolve | Timeout::Connect) => in_vain(),
             Error::Timeout(_) => Reason::Silent(self.limits.silence.as_secs()),
             Error::Other(other) if other.is::<LinkLocal>() => Reason::LinkLocal,
+            Error::Io(error) if broke_off(error.kind()) => Reason::BrokeOff(error.to_string()),
             Error::Io(error) => Reason::Unreachable(error.to_string()),
             Error::Protocol(error) => Reason::BrokeOff(error.to_string()),
             error => Reason::Unreachable(error.to_string()),
@@ -133,12 +139,18 @@ impl Server {
     fn finish(&self, response: Response<Body>) {
         let body = response.into_body();
         if body.content_length().is_some_and(|bytes| bytes <= ABSENT_BODY_BYTES) {
-            let mut sink = std::io::sink();
+            let mut sink = io::sink();
             // Whatever is wrong with it, the answer was "not here".
             super::receive::body(&mut body.into_reader(), None, &mut sink, &self.limits, |_| ())
                 .ok();
         }
     }
+}
+
+/// Whether an error is of a connection that there was.
+fn broke_off(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 /// `BASE/buildid/HEX/debuginfo`.

@@ -24,8 +24,8 @@ pub struct Limits {
     pub connect: Duration,
     /// Without an answer, or with less than 100 KiB more of it (`DEBUGINFOD_TIMEOUT`).
     pub silence: Duration,
-    /// For one file (`DEBUGINFOD_MAXTIME`); none unless asked for.
-    pub file_time: Option<Duration>,
+    /// For one file (`DEBUGINFOD_MAXTIME`).
+    pub file_time: Duration,
     /// Of one file (`DEBUGINFOD_MAXSIZE`).
     pub file_bytes: u64,
 }
@@ -36,7 +36,7 @@ impl Default for Limits {
             connect: Duration::from_secs(5),
             // A server may unpack a package first; elfutils waits 90 s.
             silence: Duration::from_secs(30),
-            file_time: None,
+            file_time: Duration::from_secs(1800),
             file_bytes: 2 << 30,
         }
     }
@@ -88,7 +88,7 @@ impl Debuginfod {
         let default = Limits::default();
         let limits = Limits {
             silence: number("DEBUGINFOD_TIMEOUT").map_or(default.silence, Duration::from_secs),
-            file_time: number("DEBUGINFOD_MAXTIME").map(Duration::from_secs),
+            file_time: number("DEBUGINFOD_MAXTIME").map_or(default.file_time, Duration::from_secs),
             file_bytes: number("DEBUGINFOD_MAXSIZE").unwrap_or(default.file_bytes),
             ..default
         };
@@ -191,6 +191,6 @@ mod tests {
         ]);
         assert_eq!(set.file_bytes, 1000);
         assert_eq!(set.silence, Duration::from_secs(7));
-        assert_eq!(set.file_time, Some(Duration::from_secs(60)));
+        assert_eq!(set.file_time, Duration::from_secs(60));
     }
 }

@@ -305,8 +305,15 @@ fn what_ends_early_is_not_kept() {
 
 #[test]
 fn a_server_that_says_nothing_is_given_up() {
+    says_nothing(&TestServer::start(|_, _stream| std::thread::park()));
+    says_nothing(&TestServer::start(|_, stream| {
+        send_raw(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
+        std::thread::park();
+    }));
+}
+
+fn says_nothing(silent: &TestServer) {
     let case = Case::with(impatient());
-    let silent = TestServer::start(|_, _stream| std::thread::park());
     let many: Vec<Wanted> = (1..=40).map(|n| wanted(&[n; 8])).collect();
     let outcomes = case.fetcher(&[silent.url()]).fetch(&many);
     assert_eq!(outcomes.len(), 40);
