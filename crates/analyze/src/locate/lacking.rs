@@ -1,6 +1,9 @@
 //! What a server could add to the files of a module that are here.
 
-use profile::{BuildId, Module, ModuleKind};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use profile::{BuildId, Module, ModuleKind, Text};
 use symbolize::Identity;
 
 use super::{FetchOutcome, FileKind, Located, Locator, MappedFile, Wanted, recorded_id};
@@ -8,78 +11,94 @@ use super::{FetchOutcome, FileKind, Located, Locator, MappedFile, Wanted, record
 /// Questions about one module build on each other: its file, its debug file, what that shares.
 const ROUNDS: usize = 3;
 
+/// A file by build-id.
+type Lacking = (BuildId, FileKind);
+
 impl Locator {
     /// Asks the servers, if any were named, for what these modules lack, the heaviest first. What comes
     /// is found by [`Locator::locate`] from then on. Outcomes stand in the order of the questions.
     pub fn fetch(&self, modules: &[(&Module, u64)]) -> Vec<FetchOutcome> {
+        let name = |module: &Module| Text::from(module.path.file_name().as_ref());
+        let rows: Vec<(Text, u64)> =
+            modules.iter().map(|(module, weight)| (name(module), *weight)).collect();
+        self.ask(&rows, |row| modules.get(row).map_or(Vec::new(), |(m, _)| self.lacking(m)))
+    }
+
+    /// The same for one file that was given itself. `locate` finds it with those of its companions that
+    /// are here.
+    pub fn fetch_companions(
+        &self,
+        file: &Path,
+        locate: impl Fn() -> Option<Located>,
+    ) -> Vec<FetchOutcome> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        self.ask(&[(name.as_ref().into(), 1)], |_| {
+            locate().map_or(Vec::new(), |located| lacking(&located, BuildId::default()))
+        })
+    }
+
+    /// Asks for what each row lacks, one file of each at a time, until nothing new is lacking.
+    fn ask(
+        &self,
+        rows: &[(Text, u64)],
+        lacking: impl Fn(usize) -> Vec<Lacking>,
+    ) -> Vec<FetchOutcome> {
         let Some(fetcher) = &self.fetcher else { return Vec::new() };
         let mut outcomes: Vec<FetchOutcome> = Vec::new();
+        let mut asked: BTreeSet<Lacking> = BTreeSet::new();
         for _ in 0..ROUNDS {
-            let was_asked = |wanted: &Wanted| {
-                outcomes.iter().any(|known| {
-                    (known.wanted.build_id, known.wanted.kind) == (wanted.build_id, wanted.kind)
-                })
+            let next = |(row, (name, weight)): (usize, &(Text, u64))| {
+                let lacking = lacking(row).into_iter();
+                let (build_id, kind) =
+                    lacking.filter(|(id, _)| !id.is_empty()).find(|l| !asked.contains(l))?;
+                Some(Wanted { build_id, kind, weight: *weight, name: name.clone() })
             };
-            let wanted: Vec<Wanted> = modules
-                .iter()
-                .filter_map(|(module, weight)| {
-                    let lacking = self.lacking(module).into_iter();
-                    let mut wanted = lacking.map(|(build_id, kind)| Wanted {
-                        build_id,
-                        kind,
-                        weight: *weight,
-                        name: module.path.file_name().as_ref().into(),
-                    });
-                    wanted.find(|wanted| !was_asked(wanted))
-                })
-                .collect();
+            let wanted: Vec<Wanted> = rows.iter().enumerate().filter_map(next).collect();
             if wanted.is_empty() {
                 break;
             }
+            asked.extend(wanted.iter().map(|wanted| (wanted.build_id, wanted.kind)));
             outcomes.extend(fetcher.fetch(&wanted));
         }
         outcomes
     }
 
-    /// Files that would add to a module's names, the one that may make the others needless first.
-    fn lacking(&self, module: &Module) -> Vec<(BuildId, FileKind)> {
+    fn lacking(&self, module: &Module) -> Vec<Lacking> {
         if module.kind != ModuleKind::File {
-            return Vec::new(); // the kernel's names are recorded with the samples
+            // The kernel's names are recorded with the samples. Where they were hidden, so was the
+            // address that its file would be of use with.
+            return Vec::new();
         }
         let recorded = recorded_id(module);
-        let Ok(located) = self.locate(module) else {
-            return askable(vec![
-                (recorded, FileKind::Executable),
-                (recorded, FileKind::Debuginfo),
-            ]);
-        };
-        let Located { image, debug, supplement, .. } = &located;
-        let identity = |file: &Option<MappedFile>| symbolize::identify(file.as_deref()?).ok();
-        let (image, debug) = (identity(image), identity(debug));
-        let mut lacking = Vec::new();
-        let own_id = match &image {
-            Some(image) if recorded.is_empty() => image.build_id,
-            _ => recorded,
-        };
-        if image.is_none() {
-            lacking.push((own_id, FileKind::Executable));
+        match self.locate(module) {
+            Ok(located) => lacking(&located, recorded),
+            Err(_) => vec![(recorded, FileKind::Executable), (recorded, FileKind::Debuginfo)],
         }
-        let tells_all = |i: &Identity| i.has_debug_info || i.has_pclntab;
-        if debug.is_none() && !image.as_ref().is_some_and(tells_all) {
-            lacking.push((own_id, FileKind::Debuginfo));
-        }
-        if supplement.is_none() {
-            let link = debug.or(image).and_then(|identity| identity.alt_link);
-            lacking.extend(link.map(|link| (link.build_id, FileKind::Debuginfo)));
-        }
-        askable(lacking)
     }
 }
 
-/// A file without a build-id cannot be asked for.
-fn askable(mut files: Vec<(BuildId, FileKind)>) -> Vec<(BuildId, FileKind)> {
-    files.retain(|(build_id, _)| !build_id.is_empty());
-    files
+/// Files that would add to the names of those that are here, the one that may make the others needless
+/// first. Those without a build-id cannot be asked for.
+fn lacking(located: &Located, recorded: BuildId) -> Vec<Lacking> {
+    let identity = |file: &Option<MappedFile>| symbolize::identify(file.as_deref()?).ok();
+    let (image, debug) = (identity(&located.image), identity(&located.debug));
+    let own_id = match &image {
+        Some(image) if recorded.is_empty() => image.build_id,
+        _ => recorded,
+    };
+    let mut lacking = Vec::new();
+    if image.is_none() {
+        lacking.push((own_id, FileKind::Executable));
+    }
+    let tells_all = |i: &Identity| i.has_debug_info || i.has_pclntab;
+    if debug.is_none() && !image.as_ref().is_some_and(tells_all) {
+        lacking.push((own_id, FileKind::Debuginfo));
+    }
+    if located.supplement.is_none() {
+        let link = debug.or(image).and_then(|identity| identity.alt_link);
+        lacking.extend(link.map(|link| (link.build_id, FileKind::Debuginfo)));
+    }
+    lacking
 }
 
 #[cfg(test)]
@@ -180,6 +199,21 @@ mod tests {
             locator(&server, &cache, &root).fetch(&[(&module, 1)]);
             assert_eq!(paths(&server), asked);
         }
+    }
+
+    #[test]
+    fn a_file_that_is_given_gets_its_companions() {
+        let (cache, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let server = TestServer::of_files(vec![(path(ID, FileKind::Debuginfo), debug_with_link())]);
+        let locator = locator(&server, &cache, &root);
+        std::fs::write(root.path().join("s"), program(ID)).unwrap();
+        let module = module("/s", ID);
+        let outcomes =
+            locator.fetch_companions(Path::new("some/s"), || locator.locate(&module).ok());
+        let came: Vec<bool> = outcomes.iter().map(|outcome| outcome.result.is_ok()).collect();
+        assert_eq!(came, [true, false], "the debug file, not what it shares: {outcomes:?}");
+        assert_eq!(outcomes[0].wanted.name, "s".into());
+        assert!(locator.locate(&module).unwrap().debug.is_some());
     }
 
     #[test]
