@@ -1,11 +1,10 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `prefetch` asks
-//! servers for files, `locate` finds them, `resolve` names
-//! each address once, `stacks` makes a call tree of it, `diff` compares two, `story` puts the
-//! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
-//! command line.
+//! by process and stack, `addresses` gathers what was hit, `prefetch` asks servers for files, `locate`
+//! finds them, `resolve` names each address once, `stacks` makes a call tree of it, `diff` compares
+//! two, `story` puts the difference into words. `report`, `diff_report`, `fetched` and `caption` say
+//! it; `run` does it all for a command line.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape};

@@ -192,7 +192,7 @@ fn servers_that_give_nothing_never_fail_an_analysis() {
     let ran = analyze(&desk, "run.arc -o - --debuginfod", &urls, &cache);
     assert!(ran.stdout.contains("debuginfod  2 not fetched"), "{}", ran.stdout);
     assert!(ran.stdout.contains("http://169.254.0.1 has a link-local address"), "{}", ran.stdout);
-    let nobody = desk.analyze_elsewhere_with("run.arc --debuginfod", &[("DEBUGINFOD_URLS", "")]);
+    let nobody = desk.analyze_elsewhere_with("--debuginfod run.arc", &[("DEBUGINFOD_URLS", "")]);
     assert_eq!(nobody.status, 2);
     assert!(nobody.stderr.contains("give --debuginfod=URL or set DEBUGINFOD_URLS"));
 }

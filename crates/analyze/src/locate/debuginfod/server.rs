@@ -13,7 +13,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, Timeout};
 
 use super::connect::{Budget, CheckedResolver, LinkLocal, names_link_local};
-use super::{FileKind, Limits, Reason, WORKERS};
+use super::{FileKind, Limits, Reason, WORKERS, receive};
 
 /// Redirects that are followed for one file.
 const MAX_REDIRECTS: usize = 3;
@@ -98,10 +98,7 @@ impl Server {
                     return take(&mut body.into_reader(), stated);
                 }
                 301 | 302 | 303 | 307 | 308 => uri = next(&uri, &response)?,
-                404 => {
-                    self.finish(response);
-                    return Err(Reason::Absent);
-                }
+                404 => return Err(self.absent(response)),
                 _ => return Err(Reason::Status(status)),
             }
         }
@@ -113,8 +110,7 @@ impl Server {
         if uri.host().is_some_and(names_link_local) {
             return Err(Reason::LinkLocal);
         }
-        let in_vain =
-            || Reason::Unreachable(format!("no connection in {} s", self.limits.connect.as_secs()));
+        let in_vain = || Reason::Unreachable("no connection in time".into());
         let left = self.budget.left().ok_or_else(in_vain)?;
         // ureq has one limit for the name and another for the connection; together they keep ours.
         let request = self
@@ -135,14 +131,17 @@ impl Server {
         })
     }
 
-    /// Reads the rest of a short answer, so that its connection can be used again.
-    fn finish(&self, response: Response<Body>) {
+    /// Reads the rest of a "not here", so that its connection can be used again.
+    fn absent(&self, response: Response<Body>) -> Reason {
         let body = response.into_body();
-        if body.content_length().is_some_and(|bytes| bytes <= ABSENT_BODY_BYTES) {
-            let mut sink = io::sink();
-            // Whatever is wrong with it, the answer was "not here".
-            super::receive::body(&mut body.into_reader(), None, &mut sink, &self.limits, |_| ())
-                .ok();
+        if body.content_length().is_none_or(|bytes| bytes > ABSENT_BODY_BYTES) {
+            return Reason::Absent;
+        }
+        let read =
+            receive::body(&mut body.into_reader(), None, &mut io::sink(), &self.limits, |_| ());
+        match read {
+            Err(reason) if reason.ends_asking() => reason,
+            _ => Reason::Absent,
         }
     }
 }

@@ -310,6 +310,10 @@ fn a_server_that_says_nothing_is_given_up() {
         send_raw(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
         std::thread::park();
     }));
+    says_nothing(&TestServer::start(|_, stream| {
+        send_raw(stream, b"HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\n");
+        std::thread::park();
+    }));
 }
 
 fn says_nothing(silent: &TestServer) {
