@@ -33,6 +33,8 @@ mod options;
 mod output;
 mod pending;
 mod perf_event;
+pub mod perf_map;
+pub mod perf_map_search;
 mod process;
 mod procfs;
 mod record;
@@ -45,6 +47,7 @@ mod shared_memory;
 mod sideband;
 mod start;
 mod summary;
+mod untrusted_file;
 mod wait;
 
 pub use bpf_object::ObjectError;
