@@ -34,6 +34,7 @@ mod output;
 mod pending;
 mod perf_event;
 pub mod perf_map;
+mod perf_map_file;
 pub mod perf_map_search;
 mod process;
 mod procfs;
@@ -49,6 +50,7 @@ mod start;
 mod summary;
 mod untrusted_file;
 mod wait;
+mod world;
 
 pub use bpf_object::ObjectError;
 pub use error::Error;

@@ -14,8 +14,9 @@ use crate::intern::{Callers, CallersKey, Interner};
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
-use crate::process::{Ended, Process, Processes, World};
+use crate::process::{Ended, Process, Processes};
 use crate::rows::Rows;
+use crate::world::World;
 
 /// The one event so far.
 pub(crate) const EVENT: EventId = EventId(1);

@@ -17,9 +17,10 @@ use crate::kernel::{Kernel, KernelPart};
 use crate::mapped_file::MappedFile;
 use crate::maps::Region;
 use crate::open_mapped;
-use crate::process::{Ended, Process, Processes, World};
+use crate::process::{Ended, Process, Processes};
 use crate::procfs;
 use crate::sideband::Identity;
+use crate::world::World;
 
 /// Parents whose rows are written with a process's own.
 const MAX_ANCESTORS: usize = 8;
@@ -162,7 +163,8 @@ impl Rows {
     fn exe<W: Write>(&mut self, writer: &mut Writer<W>, process: &Process) -> ModuleId {
         let Some(maps) = process.maps() else { return ModuleId::NONE };
         let region = match &process.exe {
-            Some(exe) => maps.regions().iter().find(|r| Rc::ptr_eq(&r.file, exe)),
+            // By its path: maps read again state no inode generation, and make it another file.
+            Some(exe) => maps.regions().iter().find(|r| r.file.path == exe.path),
             None => {
                 let path = process.facts.as_ref().map_or(b"".as_slice(), |facts| &facts.exe.0);
                 let path = path.strip_suffix(b" (deleted)").unwrap_or(path);

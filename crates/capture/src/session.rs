@@ -11,14 +11,13 @@ use crate::events::Events;
 use crate::host;
 use crate::idle_time::IdleTime;
 use crate::kernel_names::NameAddress as _;
-use crate::maps::{MapsEntry, parse_line};
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
-use crate::process::{HostFacts, Processes, World};
-use crate::procfs::{self, Stat};
+use crate::process::Processes;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
-use crate::sideband::{Change, NewMapping, SideBand};
+use crate::sideband::{Change, SideBand};
+use crate::world::RunningSystem;
 
 /// What happened this long ago has been written to its ring: the kernel takes the time of a side-band
 /// record before it writes it.
@@ -296,49 +295,6 @@ impl Apply for ToArchive<'_> {
                 *self.counts.bad_records.entry(cpu).or_default() += 1;
             }
         }
-    }
-}
-
-/// The system as it is now.
-pub(crate) struct RunningSystem<'a> {
-    pub(crate) later: &'a mut Later,
-    pub(crate) events: &'a mut Events,
-}
-
-impl World for RunningSystem<'_> {
-    fn stat(&mut self, pid: u32) -> Option<Stat> {
-        procfs::stat(pid)
-    }
-
-    fn facts(&mut self, pid: u32) -> HostFacts {
-        HostFacts {
-            argv0: procfs::argv0(pid),
-            ns_pid: procfs::status_ids(pid).map_or(0, |(_, innermost)| innermost),
-            mount_ns: procfs::mount_namespace(pid),
-            exe: procfs::exe(pid),
-        }
-    }
-
-    fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
-        procfs::for_each_maps_line(tid, |line| {
-            if let Some(entry) = parse_line(line) {
-                sink(entry);
-            }
-        })
-    }
-
-    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
-        self.later.drain(self.events);
-        self.later.replaced_after(pid, time_ns)
-    }
-
-    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)> {
-        self.later.drain(self.events);
-        self.later.next_mapping(pid)
-    }
-
-    fn now_ns(&mut self) -> u64 {
-        host::monotonic_ns()
     }
 }
 
