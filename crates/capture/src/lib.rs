@@ -20,6 +20,8 @@ mod events;
 mod host;
 mod idle_time;
 mod intern;
+mod jit_names;
+mod jit_summary;
 mod kallsyms;
 mod kernel;
 mod kernel_names;

@@ -184,7 +184,7 @@ mod tests {
         fs::create_dir(&map).unwrap();
         assert_eq!(refused(own_uid()), NoMap::NotRegular);
         fs::remove_dir(&map).unwrap();
-        fs::File::create(&map).unwrap().set_len(MAX_BYTES + 1).unwrap();
+        File::create(&map).unwrap().set_len(MAX_BYTES + 1).unwrap();
         assert_eq!(refused(own_uid()), NoMap::TooLong);
     }
 

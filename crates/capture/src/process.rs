@@ -75,6 +75,16 @@ impl Process {
     pub(crate) fn maps(&self) -> Option<&AddressMap> {
         self.maps.as_deref()
     }
+
+    /// File name of the program; empty when unknown.
+    pub(crate) fn program(&self) -> Text {
+        let path = match (&self.exe, &self.facts) {
+            (Some(exe), _) => &*exe.path,
+            (None, Some(facts)) => &*facts.exe.0,
+            (None, None) => &[],
+        };
+        Text::from(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    }
 }
 
 /// All processes followed.

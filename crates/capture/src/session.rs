@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::host;
 use crate::idle_time::IdleTime;
+use crate::jit_summary::JitSummary;
 use crate::kernel_names::NameAddress as _;
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
@@ -40,6 +41,8 @@ pub(crate) struct Progress {
     pub(crate) follow_failed: u64,
     pub(crate) bytes: u64,
     pub(crate) cost: Cost,
+    /// Known at the end.
+    pub(crate) run_time_code: JitSummary,
 }
 
 impl Progress {
@@ -104,6 +107,7 @@ impl Session {
             self.tidy(now_ns);
             cpus_changed = self.events.follow_hotplug(self.bpf.sampling_program());
         }
+        self.recorder.name_run_time_code(&self.processes, now_ns);
         let covered_to_ns = now_ns.saturating_sub(WATERMARK_NS);
         let oldest_ns = self.recorder.first_pending_ns();
         if oldest_ns.is_some_and(|oldest| now_ns >= oldest + FLUSH_AFTER_NS)
@@ -201,6 +205,7 @@ impl Session {
                 + counters.iter().map(|c| c.follow_failed).sum::<u64>(),
             bytes: self.recorder.bytes_written(),
             cost: Cost { bpf_ns: stats.ns, bpf_runs: stats.runs, ..host::own_cost() },
+            run_time_code: JitSummary::default(),
         }
     }
 
@@ -211,7 +216,8 @@ impl Session {
         self.drain_and_apply(u64::MAX);
         self.next_idle_time_ns = at_ns;
         self.tidy(at_ns);
-        let mut progress = self.progress();
+        let run_time_code = self.recorder.name_last_run_time_code(&self.processes, at_ns);
+        let mut progress = Progress { run_time_code, ..self.progress() };
         let state = flush_state(&progress, at_ns);
         let detail = end_detail(end.detail, progress.follow_failed);
         let end = End { at_ns, detail, ..end };
