@@ -4,7 +4,7 @@
 //! by process and stack, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
 //! each address once, `stacks` makes a call tree of it, `diff` compares two, `story` puts the
 //! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
-//! command line.
+//! command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape};
@@ -30,6 +30,7 @@ mod host_symbols;
 mod import;
 mod info;
 mod locate;
+mod lookup;
 mod output;
 mod passing;
 mod plan;
@@ -44,12 +45,13 @@ mod wording;
 
 pub use account::{Account, Spans};
 pub use analysis::{Analysis, ModuleUse, ProcessUse, Recorded, analyze};
-pub use cli::{Cli, Format};
+pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
 pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
 pub use import::Recording;
 pub use locate::{Located, Locator, MappedFile, Missing, Search, Trust};
+pub use lookup::symbolize;
 pub use plan::{Destination, Filter, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use stacks::{Shape, Wholeness};

@@ -154,14 +154,7 @@ impl<'a> Source<'a> {
         let from_host = |otherwise| Self::Host { symbols: host, group, otherwise };
         match module.kind {
             ModuleKind::File => match &files.located {
-                Some(Ok(located)) => Self::open(
-                    module,
-                    Files {
-                        image: located.image.as_deref(),
-                        debug: located.debug.as_deref(),
-                        supplement: located.supplement.as_deref(),
-                    },
-                ),
+                Some(Ok(located)) => Self::open(module, located.files()),
                 Some(Err(missing)) => Self::Nowhere(missing.reason),
                 None => Self::Nowhere(NoName::NoFile),
             },

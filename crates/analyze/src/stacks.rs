@@ -392,7 +392,7 @@ mod tests {
         let (names, chain) = chain("main jit?", "", StackEnd::Complete, Shape::default());
         assert_eq!(names, "server main jit");
         assert_eq!(chain.wholeness, Wholeness::Unchecked);
-        assert_eq!(chain.nameless_groups, []);
+        assert!(chain.nameless_groups.is_empty());
         let (names, chain) = self::chain("main -? -?", "", StackEnd::Complete, Shape::default());
         assert_eq!(names, "server main - [caller may be missing] -", "only a leaf");
         assert_eq!(chain.wholeness, Wholeness::Unchecked);
