@@ -15,6 +15,7 @@ use crate::account::{Account, Spans};
 use crate::addresses::{Addresses, Used, gather};
 use crate::collapse::{Cells, Keep, Sum, collapse};
 use crate::import::Recording;
+use crate::kernel::Refused;
 use crate::locate::{Locator, Trust};
 use crate::plan::Filter;
 use crate::processes::ProcessNames;
@@ -103,6 +104,8 @@ pub struct ModuleUse {
     pub trust: Option<Trust>,
     /// Whether the files found name no more than what they export.
     pub stripped: bool,
+    /// A file that is not used for it, and why (the kernel's).
+    pub refused: Option<Refused>,
 }
 
 impl Analysis {
@@ -347,6 +350,7 @@ fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution)
                 false => l.trust,
             }),
             stripped: located.is_some_and(|l| l.as_ref().is_ok_and(|l| l.stripped)),
+            refused: resolution.files[index].refused.clone(),
         });
     }
     rows.sort_by_key(|row| std::cmp::Reverse(row.nameless_weight));

@@ -1,10 +1,10 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
-//! each address once, `stacks` makes a call tree of it, `diff` compares two, `story` puts the
-//! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
-//! command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
+//! by process and stack, `addresses` gathers what was hit, `locate` finds the files (`kernel` the
+//! kernel's), `resolve` names each address once, `stacks` makes a call tree of it, `diff` compares
+//! two, `story` puts the difference into words. `report`, `diff_report` and `caption` say it; `run`
+//! does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape};
@@ -29,6 +29,7 @@ mod error;
 mod host_symbols;
 mod import;
 mod info;
+mod kernel;
 mod locate;
 mod lookup;
 mod output;

@@ -242,6 +242,11 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             )));
         }
     }
+    for refused in analysis.modules.iter().filter_map(|module| module.refused.as_ref()) {
+        let path = refused.path.display();
+        warnings
+            .push(warn(format!("{path} does not name the kernel's functions: {}.", refused.why)));
+    }
     if (1..100).contains(&analysis.total.samples) {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));

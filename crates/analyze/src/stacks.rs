@@ -291,7 +291,10 @@ mod tests {
         let mut frames = FrameTable::default();
         // Addresses are numbered in the order of their values, and that is the order of the codes.
         let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
-        let resolution = Resolution { rows, files: vec![ModuleFiles { located: None }] };
+        let resolution = Resolution {
+            rows,
+            files: vec![ModuleFiles { located: None, vmlinux: None, refused: None }],
+        };
         let processes = ProcessNames::new(&tables);
         let chains = Chains {
             recording: 0,

@@ -186,6 +186,30 @@ impl Made {
         self.writer.stack(Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete })
     }
 
+    /// A stack with one address of another kernel than the usual one below `main`.
+    pub fn in_kernel(&mut self, kernel: ModuleId, address: u64) -> StackId {
+        let main = self.program.offset("main");
+        let user = self.node(NodeId::NONE, self.server, main);
+        let kernel = self.node(NodeId::NONE, kernel, address);
+        self.writer.stack(Stack { user, kernel, end: StackEnd::Complete })
+    }
+
+    /// Another kernel, and the functions (start, bytes, name) that the host named in it.
+    pub fn kernel(&mut self, kernel: &Module, names: &[(u64, u64, &str)]) -> ModuleId {
+        let module = self.writer.module(kernel);
+        for (start, bytes, name) in names {
+            self.writer.symbol(&HostSymbol {
+                module,
+                start: *start,
+                bytes: *bytes,
+                name: (*name).into(),
+                from: SymbolFrom::Kallsyms,
+                seen_ns: 1,
+            });
+        }
+        module
+    }
+
     /// A module whose file the recording holds itself.
     pub fn embed(&mut self, module: &Module, image: &[u8]) {
         let id = self.writer.module(module);

@@ -2,6 +2,7 @@
 
 mod damage;
 mod diff;
+mod kernel;
 mod lookup;
 mod made;
 mod summary;
