@@ -278,7 +278,7 @@ fn of_base(mut warnings: Vec<Warning>) -> Vec<Warning> {
 /// What pictures say of missing names, which the summary tells in a line of its own.
 #[must_use]
 pub fn nameless(analysis: &Analysis) -> Option<Warning> {
-    let missing = analysis.total.weight - analysis.named_weight;
+    let missing = analysis.total.weight - analysis.naming.named_weight();
     let share = percent(missing, analysis.total.weight);
     (missing > analysis.total.weight / 20).then(|| Warning {
         incomplete: false,

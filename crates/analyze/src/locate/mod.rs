@@ -220,7 +220,7 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 
 /// The build-id that files state themselves. A hash of the content, which `capture` makes of files
 /// without a note, stands in none.
-fn recorded_id(module: &Module) -> BuildId {
+pub fn recorded_id(module: &Module) -> BuildId {
     match module.build_id_from {
         BuildIdFrom::ContentHash => BuildId::default(),
         _ => module.build_id,
