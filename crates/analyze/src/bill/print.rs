@@ -30,17 +30,15 @@ pub fn write(out: &mut String, analysis: &Analysis, inputs: &[String]) {
     }
     let items: Vec<Item> =
         listed(&nameless).iter().chain(listed(&without_lines)).cloned().collect();
-    let commands = commands(&items);
-    if !commands.is_empty() {
+    if items.iter().any(|item| item.why.wants_a_file()) {
         out.push_str("\n  mkdir -p ./debug\n");
-        for command in commands {
+        for command in commands(&items) {
             out.push_str(&format!("  {command}\n"));
         }
-    }
-    let wants_files = items.iter().any(|item| item.why.wants_a_file());
-    let inputs: Option<Vec<String>> = inputs.iter().map(|input| word(input)).collect();
-    if let Some(inputs) = inputs.filter(|_| wants_files) {
-        out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
+        let inputs: Option<Vec<String>> = inputs.iter().map(|input| word(input)).collect();
+        if let Some(inputs) = inputs {
+            out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
+        }
     }
     let notes: BTreeSet<String> = items.iter().filter_map(note).collect();
     for note in notes {
@@ -88,6 +86,11 @@ fn note(item: &Item) -> Option<String> {
         Why::Deleted => Some(
             "A file deleted on the host must come from where it was built or installed from; its \
              build-id tells the right one."
+                .into(),
+        ),
+        Why::Stripped => Some(
+            "A stripped program that no server knows: the file it was stripped from has the same \
+             build-id; put that into ./debug."
                 .into(),
         ),
         Why::RunTimeCode(runtime) => {
