@@ -1,7 +1,10 @@
 //! What the program says and writes, given recordings made by hand.
 
+mod bill;
 mod damage;
 mod diff;
+mod kernel;
+mod lookup;
 mod made;
 mod summary;
 mod testdata;
