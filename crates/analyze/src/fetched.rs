@@ -58,10 +58,8 @@ fn sum(outcomes: &[&FetchOutcome]) -> String {
     let parts: Vec<String> =
         fetched.into_iter().chain(others.map(|(n, what)| format!("{n} {what}"))).collect();
     match parts.is_empty() {
-        true => {
-            "nothing to ask for: the files of hot modules are here, in the cache, or have no build-id"
-                .into()
-        }
+        true => "nothing to ask for: the files wanted are here, in the cache, or have no build-id"
+            .into(),
         false => parts.join(", "),
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
 //! by process and stack, `addresses` gathers what was hit, `prefetch` asks servers for files, `locate`
-//! finds them, `resolve` names each address once, `stacks` makes a call tree of it, `diff` compares
-//! two, `story` puts the difference into words. `report`, `diff_report`, `fetched` and `caption` say
-//! it; `run` does it all for a command line.
+//! finds them (`kernel` the kernel's), `resolve` names each address once, `stacks` makes a call tree
+//! of it, `diff` compares two, `story` puts the difference into words. `report`, `diff_report`,
+//! `fetched` and `caption` say it; `run` does it all for a command line. `lookup` is the look-up on
+//! its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape};
@@ -19,7 +20,7 @@
 mod account;
 mod addresses;
 mod analysis;
-mod bring;
+mod bill;
 mod caption;
 mod cli;
 mod collapse;
@@ -30,7 +31,11 @@ mod fetched;
 mod host_symbols;
 mod import;
 mod info;
+mod kernel;
 mod locate;
+mod lookup;
+mod modules;
+mod naming;
 mod output;
 mod passing;
 mod plan;
@@ -45,8 +50,8 @@ mod story;
 mod wording;
 
 pub use account::{Account, Spans};
-pub use analysis::{Analysis, ModuleUse, ProcessUse, Recorded, analyze};
-pub use cli::{Cli, Format};
+pub use analysis::{Analysis, ProcessUse, Recorded, analyze};
+pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
 pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
@@ -55,6 +60,9 @@ pub use locate::{
     Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
     Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
 };
+pub use lookup::symbolize;
+pub use modules::{ModuleUse, Weight};
+pub use naming::Naming;
 pub use plan::{Destination, Filter, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use stacks::{Shape, Wholeness};

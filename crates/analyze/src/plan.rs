@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::cli::{Cli, Format};
+use crate::cli::{Cli, Format, SymbolOptions};
 use crate::diff::Scale;
 use crate::locate::{Debuginfod, Search};
 use crate::stacks::Shape;
@@ -112,7 +112,7 @@ impl Plan {
             filter: Filter { pids: cli.pid.clone(), comms: cli.comm.clone() },
             shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
             scale: cli.scale,
-            search: search(cli)?,
+            search: search(&cli.symbols, &cli.map_prefix)?,
             strict: cli.strict,
         })
     }
@@ -213,7 +213,11 @@ fn picture_beside(file: &Path, extension: &str) -> PathBuf {
     file.with_file_name(name)
 }
 
-fn search(cli: &Cli) -> Result<Search, Error> {
+/// Where files are looked for.
+///
+/// # Errors
+/// A search path that is not there, a prefix without `=`.
+pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, Error> {
     let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
         Ok(_) => Ok(path.to_path_buf()),
         Err(source) => Err(Error::SearchPath { option, path: path.into(), source }),
@@ -222,7 +226,7 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         Some((from, to)) if !from.is_empty() => Ok((from.as_bytes().to_vec(), PathBuf::from(to))),
         _ => Err(Error::MapPrefix { given: given.clone() }),
     };
-    let sysroot = cli.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
+    let sysroot = options.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
         Ok(path) if !path.is_dir() => Err(Error::SearchPath {
             option: "--sysroot",
             path,
@@ -231,15 +235,15 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         other => other,
     });
     Ok(Search {
-        debug_dirs: cli
+        debug_dirs: options
             .debug_dir
             .iter()
             .map(|path| exists("--debug-dir", path))
             .collect::<Result<_, _>>()?,
         sysroot: sysroot.transpose()?,
-        map_prefix: cli.map_prefix.iter().map(split).collect::<Result<_, _>>()?,
+        map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,
         system_debug: vec!["/usr/lib/debug".into()],
-        debuginfod: match cli.debuginfod.as_slice() {
+        debuginfod: match options.debuginfod.as_slice() {
             [] => None,
             given => Some(Debuginfod::new(given, |name| std::env::var_os(name))?),
         },

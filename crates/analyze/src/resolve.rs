@@ -11,6 +11,7 @@ use symbolize::{Files, FramePointer, SourceFrame, Symbols};
 
 use crate::addresses::{Address, AddressId, Addresses, Group, Used};
 use crate::host_symbols::HostSymbols;
+use crate::kernel::{self, Vmlinux};
 use crate::locate::{Located, Locator, Missing};
 
 /// Addresses that one worker asks a module for: each piece opens the module's symbols again, so
@@ -49,6 +50,10 @@ pub enum Caller {
 pub struct ModuleFiles {
     /// Files, or why there are none; `None` for modules that have no files (kernel, run-time code).
     pub located: Option<Result<Located, Missing>>,
+    /// The kernel's file, where one is here.
+    pub vmlinux: Option<Vmlinux>,
+    /// The kernel's file that is not used, and why.
+    pub refused: Option<kernel::Refused>,
 }
 
 /// All answers.
@@ -79,7 +84,7 @@ pub fn resolve(
 ) -> Resolution {
     let hosts: Vec<HostSymbols<'_>> = used.iter().map(|u| HostSymbols::new(u.tables)).collect();
     let files: Vec<ModuleFiles> =
-        addresses.groups.par_iter().map(|group| find_files(group, locator)).collect();
+        addresses.groups.par_iter().map(|group| find_files(group, &hosts, locator)).collect();
     let vdsos: Vec<Option<Vec<u8>>> =
         addresses.groups.iter().map(|group| vdso_image(group.recording, group.id)).collect();
 
@@ -113,12 +118,21 @@ pub fn resolve(
     Resolution { rows, files }
 }
 
-fn find_files(group: &Group, locator: &Locator) -> ModuleFiles {
-    let located = match &group.module {
-        Some(module) if module.kind == ModuleKind::File => Some(locator.locate(module)),
-        _ => None,
-    };
-    ModuleFiles { located }
+fn find_files(group: &Group, hosts: &[HostSymbols<'_>], locator: &Locator) -> ModuleFiles {
+    let mut files = ModuleFiles { located: None, vmlinux: None, refused: None };
+    let Some(module) = &group.module else { return files };
+    match module.kind {
+        ModuleKind::File => files.located = Some(locator.locate(module)),
+        ModuleKind::Kernel => {
+            let names = hosts[group.recording].of(group.id);
+            match kernel::find(module, names, locator) {
+                Ok(vmlinux) => files.vmlinux = vmlinux,
+                Err(refused) => files.refused = Some(refused),
+            }
+        }
+        _ => {}
+    }
+    files
 }
 
 /// What one address is, before its frames are interned.
@@ -139,6 +153,8 @@ enum Source<'a> {
     Files { symbols: Box<Symbols<'a>>, segments: Vec<Segment> },
     /// Names recorded on the host.
     Host { symbols: &'a HostSymbols<'a>, group: &'a Group, otherwise: NoName },
+    /// The kernel's own file, and where that has no name the host.
+    Kernel { vmlinux: Box<Self>, host: Box<Self> },
     /// Nowhere.
     Nowhere(NoName),
 }
@@ -154,14 +170,7 @@ impl<'a> Source<'a> {
         let from_host = |otherwise| Self::Host { symbols: host, group, otherwise };
         match module.kind {
             ModuleKind::File => match &files.located {
-                Some(Ok(located)) => Self::open(
-                    module,
-                    Files {
-                        image: located.image.as_deref(),
-                        debug: located.debug.as_deref(),
-                        supplement: located.supplement.as_deref(),
-                    },
-                ),
+                Some(Ok(located)) => Self::open(module, located.files()),
                 Some(Err(missing)) => Self::Nowhere(missing.reason),
                 None => Self::Nowhere(NoName::NoFile),
             },
@@ -171,8 +180,19 @@ impl<'a> Source<'a> {
             },
             ModuleKind::Anon => from_host(NoName::Anonymous),
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
-                let hidden = !host.has(group.id);
-                from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange })
+                let hidden = host.of(group.id).is_empty();
+                let host =
+                    from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
+                match &files.vmlinux {
+                    Some(vmlinux) => Self::Kernel {
+                        vmlinux: Box::new(Self::open(
+                            &vmlinux.anchored(module),
+                            vmlinux.located.files(),
+                        )),
+                        host: Box::new(host),
+                    },
+                    None => host,
+                }
             }
         }
     }
@@ -231,6 +251,11 @@ impl<'a> Source<'a> {
                 };
                 Answer { names: Ok(vec![frame]), caller }
             }
+            Self::Kernel { vmlinux, host } => match vmlinux.answer_one(address).names {
+                // The kernel unwinds itself with its own tables.
+                Ok(names) => Answer { names: Ok(names), caller: Caller::Next },
+                Err(_) => host.answer_one(address),
+            },
             Self::Nowhere(reason) => Answer::nameless(*reason),
         }
     }

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use object::{Object, ObjectSymbol};
+
 use crate::made::{Desk, Made, Ran, fixtures};
 
 /// How long the server may take to start and to look at its files.
@@ -130,6 +132,35 @@ fn names_come_from_a_server_only_where_that_was_asked_for() {
     );
     // Without the option the cache is not looked at either.
     assert_eq!(analyze(&desk, "run.arc -o -", url, &cache).stdout, without.stdout);
+}
+
+#[test]
+fn a_look_up_on_its_own_asks_for_the_debug_file() {
+    let (server, cache) = (Debuginfod::start(), tempfile::tempdir().unwrap());
+    let bytes = std::fs::read(fixtures().join("server")).unwrap();
+    let program = object::File::parse(&*bytes).unwrap();
+    let address = program.symbol_by_name("wait_events").unwrap().address();
+    // Apart from its debug file, which its debug link would lead to.
+    let stripped = cache.path().join("server.stripped");
+    std::fs::copy(fixtures().join("server.stripped"), &stripped).unwrap();
+    let look_up = |option: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_analyze"))
+            .args(["symbolize", option])
+            .arg(&stripped)
+            .env("DEBUGINFOD_CACHE_PATH", cache.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        writeln!(child.stdin.take().unwrap(), "{address:#x}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    assert!(look_up("--json")[0].contains("reason"));
+    let [found, said] = look_up(&format!("--debuginfod={}", server.url));
+    assert!(found.starts_with("wait_events\n"), "{found}");
+    assert!(said.starts_with("debuginfod: 1 file fetched"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! A look-up on its own: `analyze symbolize FILE` reads addresses and prints what stands there.
+//!
+//! For people, and so that answers can be compared with other tools' on the same addresses. Input is
+//! read in batches, so that memory does not grow with it; the addresses of a batch are asked each
+//! once, in order, by all threads.
+
+mod answer;
+mod input;
+
+use std::io::{self, BufRead, BufWriter, Write};
+
+use profile::{NoName, Svma};
+use rayon::prelude::*;
+use render::safe_text::clean;
+use symbolize::{SourceFrame, Symbols};
+
+use crate::cli::Symbolize;
+use crate::locate::Locator;
+use crate::run::Outcome;
+use crate::{Error, fetched, plan};
+
+use answer::Style;
+use input::{Batch, Line};
+
+/// Addresses one thread asks for in one go: neighbours share decoded units.
+const RUN: usize = 512;
+
+/// Answers standard input on standard output.
+///
+/// # Errors
+/// When the file cannot be used, input cannot be read or output not written.
+pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
+    let locator = Locator::new(plan::search(&request.symbols, &[])?);
+    let asked = locator.fetch_companions(&request.file, || locator.companions(&request.file).ok());
+    for (label, text) in fetched::lines(&[&locator.asks_servers().then_some(asked)]) {
+        eprintln!("{label}: {}", clean(&text));
+    }
+    let located = locator.companions(&request.file)?;
+    let no_program = |source| Error::NoProgram { path: request.file.clone(), source };
+    let symbols = Symbols::new(located.files()).map_err(no_program)?;
+    let style = Style { json: request.json, raw_names: request.raw_names };
+    let mut out = BufWriter::new(io::stdout().lock());
+    match answer_all(&symbols, io::stdin().lock(), &mut out, style)? {
+        Written::All => {}
+        Written::ReaderGone => drop(out.into_parts()), // unwritten: nobody reads it
+    }
+    Ok(Outcome::Complete)
+}
+
+/// Whether somebody still reads the answers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Written {
+    All,
+    ReaderGone,
+}
+
+fn answer_all(
+    symbols: &Symbols<'_>,
+    mut input: impl BufRead,
+    mut out: impl Write,
+    style: Style,
+) -> Result<Written, Error> {
+    let mut batch = Batch::default();
+    loop {
+        let more = batch
+            .read(&mut input)
+            .map_err(|source| Error::Read { path: "standard input".into(), source })?;
+        let answers = Answers::of(batch.addresses(), symbols);
+        let written = batch.lines.iter().try_for_each(|line| match line {
+            Line::Address(address) => style.answer(&mut out, *address, answers.get(*address)),
+            Line::Other(text) => style.echo(&mut out, text),
+        });
+        match written.and_then(|()| out.flush()) {
+            Ok(()) if more => {}
+            Ok(()) => return Ok(Written::All),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(Written::ReaderGone),
+            Err(source) => return Err(Error::Write { path: "standard output".into(), source }),
+        }
+    }
+}
+
+/// What one address is.
+type Answer = Result<Vec<SourceFrame>, NoName>;
+
+/// The answers of a batch.
+struct Answers {
+    /// By address, each once.
+    rows: Vec<(u64, Answer)>,
+}
+
+impl Answers {
+    fn of(mut addresses: Vec<u64>, symbols: &Symbols<'_>) -> Self {
+        addresses.sort_unstable();
+        addresses.dedup();
+        let ask = |address: &u64| (*address, symbols.lookup(Svma(*address)));
+        let runs = addresses.par_chunks(RUN).with_max_len(1);
+        Self { rows: runs.flat_map_iter(|run| run.iter().map(ask)).collect() }
+    }
+
+    fn get(&self, address: u64) -> &Answer {
+        const UNASKED: &Answer = &Err(NoName::OutOfRange);
+        self.rows
+            .binary_search_by_key(&address, |(at, _)| *at)
+            .map_or(UNASKED, |row| &self.rows[row].1)
+    }
+}
