@@ -178,7 +178,10 @@ impl<'a> Source<'a> {
                 Some(image) => Self::open(module, Files { image: Some(image), ..Files::default() }),
                 None => from_host(NoName::NoFile),
             },
-            ModuleKind::Anon => from_host(NoName::Anonymous),
+            ModuleKind::Anon => {
+                let unmapped = host.of(group.id).is_empty();
+                from_host(if unmapped { NoName::Anonymous } else { NoName::OutOfRange })
+            }
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
                 let hidden = host.of(group.id).is_empty();
                 let host =
