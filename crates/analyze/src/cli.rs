@@ -77,6 +77,10 @@ pub struct Cli {
     #[arg(long, value_name = "FROM=TO", help_heading = "Symbols")]
     pub map_prefix: Vec<String>,
 
+    /// Neither read nor write the names kept from earlier runs in the user's cache directory.
+    #[arg(long, help_heading = "Symbols")]
+    pub no_cache: bool,
+
     /// End with status 4 when an input is incomplete.
     #[arg(long)]
     pub strict: bool,

@@ -1,5 +1,6 @@
 //! What the program says and writes, given recordings made by hand.
 
+mod cache;
 mod damage;
 mod diff;
 mod made;
