@@ -94,7 +94,7 @@ fn a_separate_debug_file_gives_functions_and_inlined_calls() {
 fn cpp_and_rust_have_their_inlined_calls_from_compressed_debug_files() {
     golden("native", "shapes.arc --debug-dir debug --format folded", "shapes.folded");
     golden("native", "tokens.arc --debug-dir debug --format folded", "tokens.folded");
-    let folded = analyze(&case("native"), "shapes.arc --debug-dir debug --format folded", "2");
+    let folded = analyze(&case("native"), "shapes.arc --debug-dir debug --format folded");
     let turned = "geometry::Polygon::turn(double, double);geometry::Point::turned_[i]";
     assert!(folded.contains(turned), "{folded}");
 }
@@ -103,7 +103,7 @@ fn cpp_and_rust_have_their_inlined_calls_from_compressed_debug_files() {
 fn a_stripped_go_program_has_its_inlined_calls() {
     golden("go", "service.arc", "summary.txt");
     golden("go", "service.arc --format folded", "stacks.folded");
-    let folded = analyze(&case("go"), "service.arc --format folded", "2");
+    let folded = analyze(&case("go"), "service.arc --format folded");
     assert!(folded.contains(";main.sum[...];main.weigh[...]_[i] "), "{folded}");
 }
 
@@ -111,7 +111,7 @@ fn a_stripped_go_program_has_its_inlined_calls() {
 fn javascript_has_the_names_that_its_engine_wrote() {
     golden("node", "hot.arc", "summary.txt");
     golden("node", "hot.arc --format folded", "stacks.folded");
-    let folded = analyze(&case("node"), "hot.arc --format folded", "2");
+    let folded = analyze(&case("node"), "hot.arc --format folded");
     assert!(folded.contains("countPrimes") && folded.contains("hashText"), "{folded}");
 }
 
