@@ -31,6 +31,7 @@ mod sections;
 mod span;
 mod symbol_table;
 mod symbols;
+mod table;
 
 pub use demangle::demangle;
 pub use elf::Machine;
@@ -39,3 +40,4 @@ pub use frame::{Found, SourceFrame};
 pub use frame_pointer::FramePointer;
 pub use identity::{AltLink, DebugLink, Identity, identify};
 pub use symbols::{Files, Symbols};
+pub use table::{DECODER_VERSION, OpenError, Table, TableBuilder};

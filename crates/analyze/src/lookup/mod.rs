@@ -10,20 +10,17 @@ mod input;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 
 use profile::{NoName, Svma};
-use rayon::prelude::*;
 use render::safe_text::clean;
-use symbolize::{SourceFrame, Symbols};
 
+use crate::cached_symbols::{CachedSymbols, Names};
 use crate::cli::Symbolize;
 use crate::locate::Locator;
 use crate::run::Outcome;
+use crate::symbol_cache::SymbolCache;
 use crate::{Error, fetched, plan};
 
 use answer::Style;
 use input::{Batch, Line};
-
-/// Addresses one thread asks for in one go: neighbours share decoded units.
-const RUN: usize = 512;
 
 /// Answers standard input on standard output.
 ///
@@ -36,8 +33,8 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
         eprintln!("{label}: {}", clean(&text));
     }
     let located = locator.companions(&request.file)?;
-    let no_program = |source| Error::NoProgram { path: request.file.clone(), source };
-    let symbols = Symbols::new(located.files()).map_err(no_program)?;
+    let cache = if request.symbols.no_cache { SymbolCache::none() } else { SymbolCache::of_user() };
+    let symbols = CachedSymbols::of(&located, &cache);
     let style = Style { json: request.json, raw_names: request.raw_names };
     // Whoever types addresses wants each answer at once.
     let batch = Batch::new(if io::stdin().is_terminal() { 1 } else { input::MAX_LINES });
@@ -57,7 +54,7 @@ enum Written {
 }
 
 fn answer_all(
-    symbols: &Symbols<'_>,
+    symbols: &CachedSymbols<'_>,
     mut input: impl BufRead,
     mut batch: Batch,
     mut out: impl Write,
@@ -81,28 +78,24 @@ fn answer_all(
     }
 }
 
-/// What one address is.
-type Answer = Result<Vec<SourceFrame>, NoName>;
-
 /// The answers of a batch.
 struct Answers {
-    /// By address, each once.
-    rows: Vec<(u64, Answer)>,
+    /// Ascending, each once.
+    addresses: Vec<Svma>,
+    names: Vec<Names>,
 }
 
 impl Answers {
-    fn of(mut addresses: Vec<u64>, symbols: &Symbols<'_>) -> Self {
+    fn of(addresses: Vec<u64>, symbols: &CachedSymbols<'_>) -> Self {
+        let mut addresses: Vec<Svma> = addresses.into_iter().map(Svma).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        let ask = |address: &u64| (*address, symbols.lookup(Svma(*address)));
-        let runs = addresses.par_chunks(RUN).with_max_len(1);
-        Self { rows: runs.flat_map_iter(|run| run.iter().map(ask)).collect() }
+        let names = symbols.names(&addresses);
+        Self { addresses, names }
     }
 
-    fn get(&self, address: u64) -> &Answer {
-        const UNASKED: &Answer = &Err(NoName::OutOfRange);
-        self.rows
-            .binary_search_by_key(&address, |(at, _)| *at)
-            .map_or(UNASKED, |row| &self.rows[row].1)
+    fn get(&self, address: u64) -> &Names {
+        const UNASKED: &Names = &Err(NoName::OutOfRange);
+        self.addresses.binary_search(&Svma(address)).map_or(UNASKED, |row| &self.names[row])
     }
 }

@@ -1,6 +1,8 @@
 //! The crate asked about whole files: small real ones, constructed ones, damaged ones.
 
+mod decoder_version;
 mod elf_builder;
 mod go;
 mod hostile;
 mod lookup;
+mod table;
