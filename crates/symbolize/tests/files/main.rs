@@ -2,5 +2,6 @@
 
 mod elf_builder;
 mod go;
+mod go_table;
 mod hostile;
 mod lookup;
