@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pc_value::{self, Budget, Run};
+use super::pc_value;
 use super::pclntab::{Layout, Pclntab, half_at};
 
 /// Fields of 4 bytes by their place behind the entry.
@@ -51,6 +51,10 @@ impl<'p, 'd> Function<'p, 'd> {
         half_at(self.record, self.entry_bytes() + 4 * index)
     }
 
+    fn pcdata_count(&self) -> usize {
+        self.field(field::PCDATA_COUNT).unwrap_or(0) as usize
+    }
+
     /// `funcID`, flags, padding, count of FUNCDATA: a byte each.
     fn kind(&self) -> Option<[u8; 4]> {
         Some(self.field(self.kind_at())?.to_le_bytes())
@@ -67,6 +71,11 @@ impl<'p, 'd> Function<'p, 'd> {
             Layout::Go118 | Layout::Go120 => half_at(self.record, 0).map(u64::from),
         };
         entry == Some(self.extent.start)
+    }
+
+    /// Smallest instruction: what tables of values count in.
+    pub fn quantum(&self) -> u64 {
+        self.table.quantum
     }
 
     /// Whether it is a place holder for code that Go did not compile: it belongs to no compilation
@@ -105,42 +114,42 @@ impl<'p, 'd> Function<'p, 'd> {
 
     /// How far the stack pointer is below the caller's, `within` bytes behind the entry.
     pub fn stack_bytes(&self, within: u64) -> Option<i32> {
-        let run = self.run(self.field(field::STACK)?, within, &mut Budget::new())?;
-        Some(run.value)
+        pc_value::value_at(self.stack_depths()?, self.table.quantum, within)
     }
 
-    /// The number of the source file in the compilation unit.
-    pub fn file(&self, within: u64, budget: &mut Budget) -> Option<Run> {
-        self.run(self.field(field::FILE)?, within, budget)
+    /// How many bytes its code has at most.
+    pub fn size_bytes(&self) -> u64 {
+        self.extent.end - self.extent.start
     }
 
-    /// The source line.
-    pub fn line(&self, within: u64, budget: &mut Budget) -> Option<Run> {
-        self.run(self.field(field::LINE)?, within, budget)
-    }
-
-    /// The code around `within` that belongs to the function for sure. The function table does not
-    /// say where a function ends, only where the next one begins; between them stands padding. The
-    /// tables of lines and stack depths end with the function; one without either is taken to reach
-    /// the next.
-    pub fn reach(&self, within: u64, budget: &mut Budget) -> Option<Range<u64>> {
-        for table in [field::LINE, field::STACK] {
-            match self.field(table)? {
-                0 => {}
-                table => return self.run(table, within, budget).map(|run| run.extent),
-            }
-        }
-        Some(0..self.extent.end - self.extent.start)
-    }
-
-    /// The innermost inlined call that an address belongs to, by its number in the function's tree;
-    /// negative where there is none. `None` when the function has no inlined calls.
-    pub fn inline_index(&self, within: u64, budget: &mut Budget) -> Option<Run> {
-        if self.field(field::PCDATA_COUNT)? as usize <= INLINE_INDEX {
+    /// Which inlined call an address belongs to, by its number in the function's tree; negative where
+    /// there is none.
+    pub fn inline_index(&self) -> Option<&'d [u8]> {
+        if self.pcdata_count() <= INLINE_INDEX {
             return None;
         }
-        let table = self.field(self.kind_at() + 1 + INLINE_INDEX)?;
-        self.run(table, within, budget)
+        self.pc_values(self.kind_at() + 1 + INLINE_INDEX)
+    }
+
+    /// The source lines.
+    pub fn lines(&self) -> Option<&'d [u8]> {
+        self.pc_values(field::LINE)
+    }
+
+    /// The numbers of the source files in the compilation unit.
+    pub fn files(&self) -> Option<&'d [u8]> {
+        self.pc_values(field::FILE)
+    }
+
+    /// How far the stack pointer is below the caller's.
+    pub fn stack_depths(&self) -> Option<&'d [u8]> {
+        self.pc_values(field::STACK)
+    }
+
+    /// The table of values that a field tells the place of (0: there is none).
+    fn pc_values(&self, index: usize) -> Option<&'d [u8]> {
+        let at = self.field(index).filter(|at| *at != 0)?;
+        self.table.pc_values.get(at as usize..)
     }
 
     /// Where the inlined calls are described: an offset from the base of such data, or an address in
@@ -162,8 +171,7 @@ impl<'p, 'd> Function<'p, 'd> {
     /// Where the FUNCDATA begin in the record. In the oldest layout they are pointers, aligned to 8
     /// bytes as the records are.
     fn first_funcdata(&self) -> Option<usize> {
-        let pcdata_count = self.field(field::PCDATA_COUNT)? as usize;
-        pcdata_count
+        self.pcdata_count()
             .checked_mul(4)?
             .checked_add(self.entry_bytes() + 4 * (self.kind_at() + 1))
             .filter(|at| *at <= self.record.len())
@@ -174,14 +182,5 @@ impl<'p, 'd> Function<'p, 'd> {
         let [.., funcdata_count] = self.kind()?;
         let funcdata_bytes = 4 * usize::from(funcdata_count);
         Some(self.record_at + self.first_funcdata()? as u64 + funcdata_bytes as u64)
-    }
-
-    /// The run of a table that begins at an offset in the tables of values (0: no table).
-    fn run(&self, table: u32, within: u64, budget: &mut Budget) -> Option<Run> {
-        if table == 0 {
-            return None;
-        }
-        let table_bytes = self.table.pc_values.get(table as usize..)?;
-        pc_value::run_at(table_bytes, self.table.quantum, within, budget)
     }
 }

@@ -7,6 +7,7 @@
 //! module       text base, code range and base of FUNCDATA, from the runtime's moduledata
 //! function     one function's record
 //! pc_value     tables of values by program counter
+//! places       those that lead to lines and inlined calls, decoded
 //! inline_tree  the calls that were inlined into one function
 //! strings      names of functions and files, raw and for people
 //! chain        the functions at one address
@@ -24,6 +25,7 @@ mod memory;
 mod module;
 mod pc_value;
 mod pclntab;
+mod places;
 mod strings;
 
 use std::sync::Arc;
@@ -38,8 +40,8 @@ use function::Function;
 use inline_tree::InlineTree;
 use memory::Memory;
 use module::Module;
-use pc_value::Budget;
 use pclntab::{Layout, Pclntab};
+use places::LastPlaces;
 
 /// What a file's Go tables are good for.
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub(crate) struct GoTable<'d> {
     module: Module,
     /// `funcID` of functions that the compiler wrote to call another one.
     wrapper: Option<u8>,
+    last_places: LastPlaces,
 }
 
 impl<'d> GoCode<'d> {
@@ -80,8 +83,9 @@ impl<'d> GoCode<'d> {
             };
             if let Some(module) = module::read(elf, memory, &pclntab) {
                 let wrapper = wrapper_id(&pclntab);
-                let memory = Arc::clone(memory);
-                return Self::Table(Box::new(GoTable { pclntab, memory, module, wrapper }));
+                let (memory, last_places) = (Arc::clone(memory), LastPlaces::default());
+                let table = GoTable { pclntab, memory, module, wrapper, last_places };
+                return Self::Table(Box::new(table));
             }
             found = true;
         }
@@ -126,12 +130,21 @@ impl<'d> GoTable<'d> {
         }
         let entry = self.module.text.checked_add(function.extent.start)?;
         let within = address.checked_sub(entry)?;
-        let reach = function.reach(within, &mut Budget::new())?;
-        span.narrow(entry, self.module.text.saturating_add(function.extent.end));
-        span.narrow(entry.saturating_add(reach.start), entry.saturating_add(reach.end));
-        let tree = self.inline_tree(&function);
-        let chain = Chain { strings: &self.pclntab.strings, function, tree, wrapper: self.wrapper };
-        chain.frames(entry, within, span).map(Ok)
+        let places = self.last_places.of(&function);
+        if !places.reach(within) {
+            return None;
+        }
+        span.narrow(entry, entry.saturating_add(function.size_bytes()));
+        let constant = places.constant(within);
+        span.narrow(entry.saturating_add(constant.begin), entry.saturating_add(constant.end));
+        let chain = Chain {
+            strings: &self.pclntab.strings,
+            tree: self.inline_tree(&function),
+            function,
+            places: &places,
+            wrapper: self.wrapper,
+        };
+        chain.frames(within).map(Ok)
     }
 
     fn inline_tree(&self, function: &Function<'_, '_>) -> Option<InlineTree<'d>> {

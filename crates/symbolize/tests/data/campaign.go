@@ -127,6 +127,6 @@ func main() {
 	page := template.Must(template.New("page").Parse("{{range .}}{{.}} {{end}}\n"))
 	_ = page.Execute(os.Stdout, words)
 	target, _ := url.Parse("https://example.org/a?b=c")
-	fmt.Println(target.Host, Sum(1, 2, 3), Sum(1.5, 2), packed.Len(), fromC(len(words)))
+	fmt.Println(target.Host, Sum(1, 2, 3), Sum(1.5, 2.5), packed.Len(), fromC(len(words)))
 	fmt.Println(guarded(func() error { panic(errors.New("no")) }), time.Since(started) > 0)
 }
