@@ -3,6 +3,7 @@
 mod decoder_version;
 mod elf_builder;
 mod go;
+mod go_table;
 mod hostile;
 mod lookup;
 mod table;
