@@ -7,14 +7,14 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use crate::cpp;
+
 /// Longer names are not demangled: the longest seen in real programs have some 10 KiB.
 const MAX_RAW_BYTES: usize = 16 << 10;
 /// Longer results are not shown: substitutions let a short name expand exponentially.
-const MAX_SHOWN_BYTES: usize = 64 << 10;
-/// Pieces written before the name is given up: nested packs can do much work and write little.
-const MAX_WRITES: u32 = 64 << 10;
-/// Depth of a C++ name's grammar: well within a thread's 2 MiB of stack in an unoptimized build.
-const MAX_DEPTH: u32 = 96;
+const MAX_SHOWN_BYTES: usize = 8 << 10;
+/// Pieces of work before a name is given up: nested packs can do much work and write little.
+const MAX_STEPS: u32 = 16 << 10;
 
 /// The name for people. What is not mangled, or cannot be demangled within bounds, is returned as
 /// it is. Compilers' suffixes of split and cloned functions stay visible (`.cold`, `.part.0`).
@@ -24,9 +24,9 @@ pub fn demangle(raw: &str) -> Cow<'_, str> {
         return Cow::Borrowed(raw);
     }
     let shown = if raw.starts_with("_R") || raw.starts_with("_ZN") {
-        rust(raw).or_else(|| cpp(raw))
+        rust(raw).or_else(|| cpp::demangle(raw, MAX_SHOWN_BYTES, MAX_STEPS))
     } else if raw.starts_with("_Z") || raw.starts_with("_GLOBAL__") {
-        cpp(raw)
+        cpp::demangle(raw, MAX_SHOWN_BYTES, MAX_STEPS)
     } else {
         None
     };
@@ -50,15 +50,6 @@ fn rust(raw: &str) -> Option<String> {
     Some(shown.text)
 }
 
-fn cpp(raw: &str) -> Option<String> {
-    let parse = cpp_demangle::ParseOptions::default().recursion_limit(MAX_DEPTH);
-    let print = cpp_demangle::DemangleOptions::new().recursion_limit(MAX_DEPTH);
-    let symbol = cpp_demangle::Symbol::new_with_options(raw.as_bytes(), &parse).ok()?;
-    let mut shown = Bounded::default();
-    symbol.structured_demangle(&mut shown, &print).ok()?;
-    Some(shown.text)
-}
-
 /// Text that refuses to grow without end.
 #[derive(Default)]
 struct Bounded {
@@ -69,7 +60,7 @@ struct Bounded {
 impl Write for Bounded {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
         self.writes += 1;
-        if self.text.len() + piece.len() > MAX_SHOWN_BYTES || self.writes > MAX_WRITES {
+        if self.text.len() + piece.len() > MAX_SHOWN_BYTES || self.writes > MAX_STEPS {
             return Err(fmt::Error);
         }
         self.text.push_str(piece);
