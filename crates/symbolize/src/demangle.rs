@@ -12,7 +12,7 @@ use crate::cpp;
 /// Longer names are not demangled: the longest seen in real programs have some 10 KiB.
 const MAX_RAW_BYTES: usize = 16 << 10;
 /// Longer results are not shown: substitutions let a short name expand exponentially.
-const MAX_SHOWN_BYTES: usize = 8 << 10;
+const MAX_SHOWN_BYTES: usize = 16 << 10;
 /// Pieces of work before a name is given up: nested packs can do much work and write little.
 const MAX_STEPS: u32 = 16 << 10;
 

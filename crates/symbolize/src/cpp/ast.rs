@@ -114,7 +114,10 @@ pub(super) enum Node<'a> {
     Decltype(Id),
     PackExpansion(Id),
     /// What `T_` stands for.
-    Argument(Id),
+    Argument {
+        index: u32,
+        is: Id,
+    },
     /// `T_` before its arguments are known.
     Unresolved(u32),
     /// `T_` among the parameters of a generic lambda.
@@ -229,7 +232,7 @@ impl<'a> Tree<'a> {
             | Node::UnnamedType(_)
             | Node::DefaultArgument(_)
             | Node::StructuredBinding(_)
-            | Node::Argument(_)
+            | Node::Argument { .. }
             | Node::Unresolved(_)
             | Node::Auto(_)
             | Node::TemplateTemplate(_)

@@ -82,7 +82,7 @@ impl<'a> Parser<'a> {
         for id in self.unresolved.split_off(first) {
             let Node::Unresolved(index) = self.tree.node(id) else { continue };
             if let Some(&argument) = self.arguments.get(index as usize) {
-                self.tree.nodes[id.0 as usize] = Node::Argument(argument);
+                self.tree.nodes[id.0 as usize] = Node::Argument { index, is: argument };
             }
         }
     }

@@ -156,17 +156,41 @@ impl<'a> Parser<'a> {
         Some(self.add(Node::FunctionParam(number)))
     }
 
-    /// `sr type name [arguments]`, after `sr`.
+    /// `sr type name`, or `sr name… E name`, after `sr`.
     fn scope_resolution(&mut self) -> Option<Id> {
-        let scope = self.type_()?;
+        if !self.peek().is_ascii_digit() {
+            let scope = self.type_()?;
+            return self.scoped_base(scope);
+        }
+        let mut scope = self.unresolved_name()?;
+        loop {
+            if self.peek() == b'E' && self.base_follows() {
+                self.advance(1)?;
+                return self.scoped_base(scope);
+            }
+            if !self.peek().is_ascii_digit() {
+                return Some(scope); // old compilers wrote one class and its member, without the E
+            }
+            let name = self.unresolved_name()?;
+            scope = self.add(Node::Nested(scope, name));
+        }
+    }
+
+    /// Does a name come after the `E` that stands here?
+    fn base_follows(&self) -> bool {
+        let after = &self.rest()[1..];
+        self.peek_second().is_ascii_digit() || after.starts_with("on") || after.starts_with("dn")
+    }
+
+    fn scoped_base(&mut self, scope: Id) -> Option<Id> {
         let name = if self.take("dn") {
             self.destructor_name()?
         } else {
             self.take("on");
             self.unqualified_name(Some(scope))?
         };
-        let id = self.add(Node::Nested(scope, name));
-        self.with_arguments(id)
+        let name = self.with_arguments(name)?;
+        Some(self.add(Node::Nested(scope, name)))
     }
 
     fn unresolved_name(&mut self) -> Option<Id> {

@@ -244,7 +244,15 @@ impl<'a> Parser<'a> {
         self.expect("S")?;
         if matches!(self.peek(), b'_' | b'0'..=b'9' | b'A'..=b'Z') {
             let index = self.base_36_number()?;
-            return self.substitutions.get(index as usize).copied();
+            let id = *self.substitutions.get(index as usize)?;
+            // a T_ within the name of another function is this function's T_ when it comes again
+            return Some(match self.tree.node(id) {
+                Node::Argument { index, .. } => match self.arguments.get(index as usize) {
+                    Some(&is) => self.add(Node::Argument { index, is }),
+                    None => id,
+                },
+                _ => id,
+            });
         }
         let code = self.advance(1)?;
         let is_scope_of_structor = prefix && matches!(self.peek(), b'C' | b'D');

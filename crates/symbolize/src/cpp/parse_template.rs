@@ -65,7 +65,7 @@ impl<'a> Parser<'a> {
         }
         let known = self.arguments.get(index as usize).copied();
         Some(match known {
-            Some(argument) if !self.in_conversion => self.add(Node::Argument(argument)),
+            Some(is) if !self.in_conversion => self.add(Node::Argument { index, is }),
             _ => {
                 let id = self.add(Node::Unresolved(index));
                 self.unresolved.push(id);

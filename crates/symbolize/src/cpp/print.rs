@@ -87,7 +87,7 @@ impl<'t, 'a> Printer<'t, 'a> {
     /// What `T_` stands for here; other nodes are what they are.
     pub fn resolve(&mut self, mut id: Id) -> Option<Id> {
         loop {
-            let Node::Argument(argument) = self.tree.node(id) else { return Some(id) };
+            let Node::Argument { is: argument, .. } = self.tree.node(id) else { return Some(id) };
             self.step()?;
             id = match (self.tree.node(argument), self.pack_index) {
                 (Node::Pack(list), Some(index)) => *self.tree.items(list).get(index as usize)?,

@@ -108,12 +108,12 @@ impl Printer<'_, '_> {
 
     /// A part of an expression.
     pub fn operand(&mut self, id: Id) -> Option<()> {
-        match self.tree.node(id) {
-            Node::Text(_) | Node::Nested(..) | Node::Braced(..) | Node::FunctionParam(_) => {
-                self.print(id)
-            }
-            _ => self.in_parentheses(id),
-        }
+        let is_name = match self.tree.node(id) {
+            Node::Text(_) | Node::Braced(..) | Node::FunctionParam(_) => true,
+            Node::Nested(_, last) => !matches!(self.tree.node(last), Node::Template(..)),
+            _ => false,
+        };
+        if is_name { self.print(id) } else { self.in_parentheses(id) }
     }
 
     fn unary(&mut self, text: &str, of: Id) -> Option<()> {

@@ -210,7 +210,7 @@ impl Printer<'_, '_> {
     pub fn pack_length(&mut self, pattern: Id) -> Option<Option<u32>> {
         let tree = self.tree;
         self.nested(|p| {
-            if let Node::Argument(argument) = tree.node(pattern)
+            if let Node::Argument { is: argument, .. } = tree.node(pattern)
                 && let Node::Pack(list) = tree.node(argument)
             {
                 return Some(Some(list.len));
