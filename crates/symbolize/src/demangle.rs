@@ -93,6 +93,49 @@ mod tests {
     }
 
     #[test]
+    fn cpp_names_read_as_in_their_source() {
+        for (raw, shown) in [
+            ("_Z1fPFPiPFvcEE", "f(int* (*)(void (*)(char)))"),
+            ("_Z1fPFPFvcEiE", "f(void (*(*)(int))(char))"),
+            ("_Z1fRA3_A4_Ki", "f(int const (&) [3][4])"),
+            ("_Z1fM1AKFviEMS_i", "f(void (A::*)(int) const, int A::*)"),
+            ("_ZNKR1A1fEv", "A::f() const &"),
+            ("_Z1fIJicEEvDpRT_", "void f<int, char>(int&, char&)"),
+            ("_Z1fIJEiEvv", "void f<int>()"),
+            ("_Z1fIRiEvOT_", "void f<int&>(int&)"),
+            ("_ZN1AcvT_IiEEv", "A::operator int<int>()"),
+            ("_ZltIiEvv", "void operator< <int>()"),
+            ("_ZZ3fooIiEvvE1x", "foo<int>()::x"),
+            (
+                "_ZZ1fvENKUlT_E_clIiEEDaS_",
+                "auto f()::{lambda(auto:1)#1}::operator()<int>(int) const",
+            ),
+            ("_ZZ1fvEd0_NKUlvE_clEv", "f()::{default arg#2}::{lambda()#1}::operator()() const"),
+            ("_ZN12_GLOBAL__N_11fB5cxx11Ev", "(anonymous namespace)::f[abi:cxx11]()"),
+            ("_ZTC1A0_1B", "construction vtable for B-in-A"),
+            ("_ZThn16_N1A1fEv", "non-virtual thunk to A::f()"),
+            ("_ZGVZ1fvE1x", "guard variable for f()::x"),
+            ("_Z1fILb1ELc97ELln5EEvv", "void f<true, (char)97, -5l>()"),
+            ("_Z1fIXgtLi1ELi2EEEvv", "void f<((1)>(2))>()"),
+            ("_Z1fIiEDTclL_Z1gT_Efp_EES0_", "decltype (g({parm#1})) f<int>(int)"),
+            ("_Z1fv.part.0.cold", "f() [clone .part.0] [clone .cold]"),
+            ("_GLOBAL__I__Z1fv", "global constructors keyed to f()"),
+        ] {
+            assert_eq!(demangle(raw), shown, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_stands_for_itself_stays_as_it_is() {
+        // The conversion's type is its own template argument.
+        let cyclic = "_ZN1AcvT_IPS0_EEv";
+        let recursive = "_ZN1AcvT_IT_EEv";
+        for raw in [cyclic, recursive] {
+            assert!(demangle(raw).len() <= MAX_SHOWN_BYTES);
+        }
+    }
+
+    #[test]
     fn a_name_that_would_grow_without_end_stays_as_it_is() {
         // Every substitution doubles the one before it.
         let mut bomb = String::from("_Z1fSt4pairIiiE");

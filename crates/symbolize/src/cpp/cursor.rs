@@ -7,8 +7,10 @@ pub(super) struct Parser<'a> {
     rest: &'a str,
     pub tree: Tree<'a>,
     pub substitutions: Vec<Id>,
-    /// What `T_`, `T0_`, … stand for at this place.
-    pub arguments: Vec<Id>,
+    /// Template arguments of this function and of those around it.
+    arguments: Vec<Id>,
+    /// From here on they are what `T_`, `T0_`, … stand for.
+    own_arguments: usize,
     /// `T_` seen before the arguments were known.
     pub unresolved: Vec<Id>,
     /// Items of the lists that are being read.
@@ -30,6 +32,7 @@ impl<'a> Parser<'a> {
             },
             substitutions: Vec::with_capacity(16),
             arguments: Vec::with_capacity(8),
+            own_arguments: 0,
             unresolved: Vec::new(),
             open_items: Vec::with_capacity(16),
             depth: 0,
@@ -128,6 +131,30 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         let part = read(self);
         self.depth -= 1;
+        part
+    }
+
+    pub fn argument(&self, index: u32) -> Option<Id> {
+        self.arguments.get(self.own_arguments..)?.get(index as usize).copied()
+    }
+
+    pub fn begin_arguments(&mut self) {
+        self.own_arguments = self.arguments.len();
+    }
+
+    pub fn add_argument(&mut self, id: Id) {
+        self.arguments.push(id);
+    }
+
+    /// Reads a function within another name; afterwards `T_` stands for what it did before.
+    pub fn with_own_arguments<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let (own, all) = (self.own_arguments, self.arguments.len());
+        let part = read(self);
+        self.arguments.truncate(all);
+        self.own_arguments = own;
         part
     }
 

@@ -81,7 +81,7 @@ impl<'a> Parser<'a> {
     fn resolve_arguments(&mut self, first: usize) {
         for id in self.unresolved.split_off(first) {
             let Node::Unresolved(index) = self.tree.node(id) else { continue };
-            if let Some(&argument) = self.arguments.get(index as usize) {
+            if let Some(argument) = self.argument(index) {
                 self.tree.nodes[id.0 as usize] = Node::Argument { index, is: argument };
             }
         }

@@ -133,10 +133,8 @@ impl<'a> Parser<'a> {
 
     /// A function named within another name: its template arguments are its own.
     fn nested_encoding(&mut self) -> Option<Id> {
-        let outer = std::mem::take(&mut self.arguments);
         let in_lambda = std::mem::replace(&mut self.in_lambda, false);
-        let id = self.encoding()?;
-        self.arguments = outer;
+        let id = self.with_own_arguments(Self::encoding)?;
         self.in_lambda = in_lambda;
         Some(id)
     }

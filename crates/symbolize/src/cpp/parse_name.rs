@@ -100,13 +100,12 @@ impl<'a> Parser<'a> {
     /// `Z function E entity [discriminator]`
     fn local_name(&mut self, own: bool) -> Option<Name> {
         self.expect("Z")?;
-        // what `T_` stands for in the function also holds in its own local functions
-        let outer = (!own).then(|| std::mem::take(&mut self.arguments));
-        let name = self.within_function(own);
-        if let Some(outer) = outer {
-            self.arguments = outer;
+        if own {
+            // what `T_` stands for in a function it also does in the function's own
+            self.within_function(own)
+        } else {
+            self.with_own_arguments(|p| p.within_function(own))
         }
-        name
     }
 
     fn within_function(&mut self, own: bool) -> Option<Name> {
@@ -245,12 +244,9 @@ impl<'a> Parser<'a> {
         if matches!(self.peek(), b'_' | b'0'..=b'9' | b'A'..=b'Z') {
             let index = self.base_36_number()?;
             let id = *self.substitutions.get(index as usize)?;
-            // a T_ within the name of another function is this function's T_ when it comes again
             return Some(match self.tree.node(id) {
-                Node::Argument { index, .. } => match self.arguments.get(index as usize) {
-                    Some(&is) => self.add(Node::Argument { index, is }),
-                    None => id,
-                },
+                // T_ means what it means here, not where it came first: GCC shortens alike T_
+                Node::Argument { index, .. } | Node::Auto(index) => self.template_param_at(index),
                 _ => id,
             });
         }

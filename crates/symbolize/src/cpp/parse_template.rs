@@ -9,7 +9,7 @@ impl<'a> Parser<'a> {
         self.expect("I")?;
         self.nested(|p| {
             if own {
-                p.arguments.clear();
+                p.begin_arguments();
             }
             // the arguments of a conversion operator's type, or of a lambda's, are ordinary names
             let in_conversion = std::mem::replace(&mut p.in_conversion, false);
@@ -18,7 +18,7 @@ impl<'a> Parser<'a> {
                 |p| {
                     let argument = p.template_argument()?;
                     if own {
-                        p.arguments.push(argument);
+                        p.add_argument(argument);
                     }
                     Some(argument)
                 },
@@ -60,18 +60,22 @@ impl<'a> Parser<'a> {
             self.sequence_number()?; // the level; only generic lambdas within others have several
         }
         let index = self.sequence_number()?;
+        Some(self.template_param_at(index))
+    }
+
+    /// What a template parameter stands for at this place.
+    pub fn template_param_at(&mut self, index: u32) -> Id {
         if self.in_lambda {
-            return Some(self.add(Node::Auto(index)));
+            return self.add(Node::Auto(index));
         }
-        let known = self.arguments.get(index as usize).copied();
-        Some(match known {
+        match self.argument(index) {
             Some(is) if !self.in_conversion => self.add(Node::Argument { index, is }),
             _ => {
                 let id = self.add(Node::Unresolved(index));
                 self.unresolved.push(id);
                 id
             }
-        })
+        }
     }
 
     /// What a template lambda declares before its parameters.

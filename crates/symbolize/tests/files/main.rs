@@ -3,4 +3,5 @@
 mod elf_builder;
 mod go;
 mod hostile;
+mod hostile_names;
 mod lookup;
