@@ -5,5 +5,6 @@ mod elf_builder;
 mod go;
 mod go_table;
 mod hostile;
+mod hostile_names;
 mod lookup;
 mod table;
