@@ -6,6 +6,11 @@
 //! of it, `diff` compares two, `story` puts the difference into words. `report`, `diff_report`,
 //! `fetched` and `caption` say it; `run` does it all for a command line. `lookup` is the look-up on
 //! its own: `analyze symbolize FILE`.
+//! by process and stack, `addresses` gathers what was hit, `locate` finds the files (`kernel` the
+//! kernel's), `resolve` names each address once, `stacks` makes a call tree of it, `naming` and
+//! `modules` count what has names, `diff` compares two, `story` puts the difference into words.
+//! `report`, `bill` (what missing names cost), `diff_report` and `caption` say it; `run` does it all
+//! for a command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape};

@@ -178,20 +178,19 @@ impl<'a> Source<'a> {
                 Some(image) => Self::open(module, Files { image: Some(image), ..Files::default() }),
                 None => from_host(NoName::NoFile),
             },
-            ModuleKind::Anon => from_host(NoName::Anonymous),
+            ModuleKind::Anon => {
+                let unmapped = host.of(group.id).is_empty();
+                from_host(if unmapped { NoName::Anonymous } else { NoName::OutOfRange })
+            }
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
-                let hidden = host.of(group.id).is_empty();
+                let hidden = host.of(group.id).is_empty() && files.vmlinux.is_none();
                 let host =
                     from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
-                match &files.vmlinux {
-                    Some(vmlinux) => Self::Kernel {
-                        vmlinux: Box::new(Self::open(
-                            &vmlinux.anchored(module),
-                            vmlinux.located.files(),
-                        )),
-                        host: Box::new(host),
-                    },
-                    None => host,
+                let Some(vmlinux) = &files.vmlinux else { return host };
+                let files = vmlinux.located.files();
+                Self::Kernel {
+                    vmlinux: Box::new(Self::open(&vmlinux.anchored(module), files)),
+                    host: Box::new(host),
                 }
             }
         }

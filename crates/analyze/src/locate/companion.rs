@@ -110,7 +110,9 @@ fn by_link(locator: &Locator, image: (&MappedFile, &Identity)) -> Option<MappedF
     }
     let name = super::path_of(&link.name.0)?;
     let directory = image.path.parent()?;
-    let inside = directory.strip_prefix("/").unwrap_or(directory);
+    let root = locator.search.sysroot.as_deref().unwrap_or(Path::new("/"));
+    let inside =
+        directory.strip_prefix(root).or_else(|_| directory.strip_prefix("/")).unwrap_or(directory);
     let mut paths = vec![directory.join(&name), directory.join(".debug").join(&name)];
     paths.extend(system_roots(locator).map(|root| root.join(inside).join(&name)));
     if !locator.search.debug_dirs.is_empty() {

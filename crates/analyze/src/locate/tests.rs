@@ -221,13 +221,15 @@ fn a_debug_link_counts_only_with_the_right_checksum() {
     let cases = [
         ("bin/.debug/s.debug", link("s.debug", crc), true),
         ("bin/s.debug", link("s.debug", crc), true),
-        ("usr/lib/debug/bin/s.debug", link("s.debug", crc), false), // below /, not below this root
+        ("usr/lib/debug/bin/s.debug", link("s.debug", crc), true),
         ("bin/s.debug", link("s.debug", crc ^ 1), false),
         ("s.debug", link("../s.debug", crc), false),
     ];
     for (path, image, expected) in cases {
         let host = Host::with(&[("bin/s", image), (path, debug_file.clone())]);
-        let located = host.locate(&module("/bin/s", ID), &host.sysroot()).unwrap();
+        let system_debug = vec!["/usr/lib/debug".into()];
+        let search = Search { system_debug, ..host.sysroot() };
+        let located = host.locate(&module("/bin/s", ID), &search).unwrap();
         assert_eq!(located[1].is_some(), expected, "{path}");
     }
 }

@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-/// Lines of a batch.
-const MAX_LINES: usize = 64 << 10;
+/// Lines of a batch: enough for every thread, and little memory.
+pub const MAX_LINES: usize = 64 << 10;
 /// Bytes of a batch, for input that is not addresses.
 const MAX_BATCH_BYTES: u64 = 4 << 20;
 
@@ -17,15 +17,21 @@ pub enum Line {
 }
 
 /// Some lines of input.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Batch {
     /// In order.
     pub lines: Vec<Line>,
+    max_lines: usize,
     /// Whether the next bytes belong to a line that began in the batch before.
     inside_line: bool,
 }
 
 impl Batch {
+    /// Batches of at most so many lines.
+    pub fn new(max_lines: usize) -> Self {
+        Self { lines: Vec::new(), max_lines, inside_line: false }
+    }
+
     /// Replaces the lines by the next ones. `false`: these are the last.
     ///
     /// # Errors
@@ -34,7 +40,7 @@ impl Batch {
         self.lines.clear();
         let mut left = MAX_BATCH_BYTES;
         let mut bytes = Vec::new();
-        while self.lines.len() < MAX_LINES && left > 0 {
+        while self.lines.len() < self.max_lines && left > 0 {
             bytes.clear();
             let read = input.by_ref().take(left).read_until(b'\n', &mut bytes)?;
             if read == 0 {
@@ -107,7 +113,7 @@ mod tests {
     fn a_batch_ends_after_its_lines_or_bytes_and_loses_none() {
         let text: String = (0..MAX_LINES + 3).map(|i| format!("{i:x}\n")).collect();
         let mut input = text.as_bytes();
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(MAX_LINES);
         assert!(batch.read(&mut input).unwrap());
         assert_eq!(batch.addresses(), (0..MAX_LINES as u64).collect::<Vec<_>>());
         assert!(!batch.read(&mut input).unwrap());
@@ -119,7 +125,7 @@ mod tests {
         let mut text = vec![b'z'; MAX_BATCH_BYTES as usize];
         text.extend(b"1140\n1140");
         let mut input = &*text;
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(MAX_LINES);
         assert!(batch.read(&mut input).unwrap());
         assert_eq!(batch.lines, [Line::Other(vec![b'z'; MAX_BATCH_BYTES as usize])]);
         assert!(!batch.read(&mut input).unwrap());

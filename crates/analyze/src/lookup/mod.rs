@@ -7,7 +7,7 @@
 mod answer;
 mod input;
 
-use std::io::{self, BufRead, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 
 use profile::{NoName, Svma};
 use rayon::prelude::*;
@@ -39,8 +39,10 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
     let no_program = |source| Error::NoProgram { path: request.file.clone(), source };
     let symbols = Symbols::new(located.files()).map_err(no_program)?;
     let style = Style { json: request.json, raw_names: request.raw_names };
+    // Whoever types addresses wants each answer at once.
+    let batch = Batch::new(if io::stdin().is_terminal() { 1 } else { input::MAX_LINES });
     let mut out = BufWriter::new(io::stdout().lock());
-    match answer_all(&symbols, io::stdin().lock(), &mut out, style)? {
+    match answer_all(&symbols, io::stdin().lock(), batch, &mut out, style)? {
         Written::All => {}
         Written::ReaderGone => drop(out.into_parts()), // unwritten: nobody reads it
     }
@@ -57,10 +59,10 @@ enum Written {
 fn answer_all(
     symbols: &Symbols<'_>,
     mut input: impl BufRead,
+    mut batch: Batch,
     mut out: impl Write,
     style: Style,
 ) -> Result<Written, Error> {
-    let mut batch = Batch::default();
     loop {
         let more = batch
             .read(&mut input)
