@@ -32,6 +32,7 @@ mod sections;
 mod span;
 mod symbol_table;
 mod symbols;
+mod table;
 
 pub use demangle::demangle;
 pub use elf::Machine;
@@ -40,3 +41,4 @@ pub use frame::{Found, SourceFrame};
 pub use frame_pointer::FramePointer;
 pub use identity::{AltLink, DebugLink, Identity, identify};
 pub use symbols::{Files, Symbols};
+pub use table::{DECODER_VERSION, OpenError, Table, TableBuilder};
