@@ -200,6 +200,7 @@ impl Printer<'_, '_> {
         match (kind, value) {
             (LiteralKind::Bool, "0") if !negative => return self.push("false"),
             (LiteralKind::Bool, "1") if !negative => return self.push("true"),
+            (LiteralKind::Other, "") => return self.print(of), // the one value of nullptr_t
             (LiteralKind::Suffix(_), _) => {}
             _ => self.in_parentheses(of)?,
         }
