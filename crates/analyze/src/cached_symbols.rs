@@ -2,6 +2,7 @@
 //! it does not. Those are then added to it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use profile::{NoName, Svma};
 use rayon::prelude::*;
@@ -30,6 +31,8 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct CachedSymbols<'a> {
     files: Files<'a>,
+    /// Once an address needed them; `None` when they cannot be used.
+    symbols: OnceLock<Option<Symbols<'a>>>,
     kept: Option<(&'a SymbolCache, Key)>,
 }
 
@@ -52,19 +55,16 @@ impl<'a> CachedSymbols<'a> {
     /// are not cached.
     #[must_use]
     pub fn of(located: &'a Located, cache: &'a SymbolCache) -> Self {
-        let files = Files {
-            image: located.image.as_deref(),
-            debug: located.debug.as_deref(),
-            supplement: located.supplement.as_deref(),
-        };
         let key = cache.is_used().then(|| Key::of(located)).flatten();
-        Self { files, kept: key.map(|key| (cache, key)) }
+        let kept = key.map(|key| (cache, key));
+        Self { files: located.files(), symbols: OnceLock::new(), kept }
     }
 
     /// Of an image that a recording holds itself.
     #[must_use]
     pub fn embedded(image: &'a [u8]) -> Self {
-        Self { files: Files { image: Some(image), ..Files::default() }, kept: None }
+        let files = Files { image: Some(image), ..Files::default() };
+        Self { files, symbols: OnceLock::new(), kept: None }
     }
 
     /// Names of addresses in any order, in parallel.
@@ -129,7 +129,8 @@ impl<'a> CachedSymbols<'a> {
         if missing.is_empty() {
             return Vec::new();
         }
-        let Ok(symbols) = Symbols::new(self.files) else { return Vec::new() };
+        let symbols = self.symbols.get_or_init(|| Symbols::new(self.files).ok());
+        let Some(symbols) = symbols else { return Vec::new() };
         let ask = |at: &Svma| Fresh {
             at: *at,
             found: symbols.lookup_range(*at),

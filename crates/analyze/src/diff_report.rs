@@ -137,14 +137,15 @@ fn not_alike(before: &Analysis, after: &Analysis) -> Vec<String> {
     if old != new {
         notes.push(format!("the sides were recorded with different events: {old} and {new}."));
     }
-    let share =
-        |analysis: &Analysis| analysis.named_weight as f64 / (analysis.total.weight.max(1)) as f64;
+    let share = |analysis: &Analysis| {
+        analysis.naming.named_weight() as f64 / (analysis.total.weight.max(1)) as f64
+    };
     if (share(before) - share(after)).abs() > 0.05 {
         notes.push(format!(
             "{} of the base's CPU time has names, and {} of the new side's: functions without a \
              name seem gone or new.",
-            percent(before.named_weight, before.total.weight),
-            percent(after.named_weight, after.total.weight)
+            percent(before.naming.named_weight(), before.total.weight),
+            percent(after.naming.named_weight(), after.total.weight)
         ));
     }
     notes

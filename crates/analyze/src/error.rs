@@ -33,6 +33,14 @@ pub enum Error {
         /// What it is instead, as a clause.
         found: &'static str,
     },
+    /// A file that has no code to look addresses up in.
+    #[error("{}: {source}; give a program, a library, a debug file or a vmlinux", path.display())]
+    NoProgram {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: symbolize::Error,
+    },
     /// An archive without anything that can be read.
     #[error("{}: {source}", path.display())]
     Archive {

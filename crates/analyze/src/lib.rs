@@ -1,10 +1,11 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
-//! each address once (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of it, `diff` compares two, `story` puts the
-//! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
-//! command line.
+//! by process and stack, `addresses` gathers what was hit, `locate` finds the files (`kernel` the
+//! kernel's), `resolve` names each address once (`cached_symbols` asks the files, or `symbol_cache` in
+//! their place), `stacks` makes a call tree of it, `diff` compares two, `story` puts the difference
+//! into words. `report`, `diff_report` and `caption` say it; `run` does it all for a command line.
+//! `lookup` is the look-up on its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape, SymbolCache};
@@ -19,7 +20,7 @@
 mod account;
 mod addresses;
 mod analysis;
-mod bring;
+mod bill;
 mod cached_symbols;
 mod caption;
 mod cli;
@@ -30,7 +31,11 @@ mod error;
 mod host_symbols;
 mod import;
 mod info;
+mod kernel;
 mod locate;
+mod lookup;
+mod modules;
+mod naming;
 mod output;
 mod passing;
 mod plan;
@@ -45,19 +50,22 @@ mod symbol_cache;
 mod wording;
 
 pub use account::{Account, Spans};
-pub use analysis::{Analysis, ModuleUse, ProcessUse, Recorded, analyze};
+pub use analysis::{Analysis, ProcessUse, Recorded, analyze};
 pub use cached_symbols::{Answer, CachedSymbols, Names};
-pub use cli::{Cli, Format};
+pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
 pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
 pub use import::Recording;
 pub use locate::{Located, Locator, MappedFile, Missing, Search, Trust};
+pub use lookup::symbolize;
+pub use modules::{ModuleUse, Weight};
+pub use naming::Naming;
 pub use plan::{Destination, Filter, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use stacks::{Shape, Wholeness};
 pub use story::{Story, tell};
-pub use symbol_cache::{Key, SymbolCache};
+pub use symbol_cache::SymbolCache;
 
 /// The command line, for manual pages and completions.
 #[must_use]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::cli::{Cli, Format};
+use crate::cli::{Cli, Format, SymbolOptions};
 use crate::diff::Scale;
 use crate::locate::Search;
 use crate::stacks::Shape;
@@ -114,8 +114,8 @@ impl Plan {
             filter: Filter { pids: cli.pid.clone(), comms: cli.comm.clone() },
             shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
             scale: cli.scale,
-            search: search(cli)?,
-            cache: !cli.no_cache,
+            search: search(&cli.symbols, &cli.map_prefix)?,
+            cache: !cli.symbols.no_cache,
             strict: cli.strict,
         })
     }
@@ -216,7 +216,11 @@ fn picture_beside(file: &Path, extension: &str) -> PathBuf {
     file.with_file_name(name)
 }
 
-fn search(cli: &Cli) -> Result<Search, Error> {
+/// Where files are looked for.
+///
+/// # Errors
+/// A search path that is not there, a prefix without `=`.
+pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, Error> {
     let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
         Ok(_) => Ok(path.to_path_buf()),
         Err(source) => Err(Error::SearchPath { option, path: path.into(), source }),
@@ -225,7 +229,7 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         Some((from, to)) if !from.is_empty() => Ok((from.as_bytes().to_vec(), PathBuf::from(to))),
         _ => Err(Error::MapPrefix { given: given.clone() }),
     };
-    let sysroot = cli.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
+    let sysroot = options.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
         Ok(path) if !path.is_dir() => Err(Error::SearchPath {
             option: "--sysroot",
             path,
@@ -234,13 +238,13 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         other => other,
     });
     Ok(Search {
-        debug_dirs: cli
+        debug_dirs: options
             .debug_dir
             .iter()
             .map(|path| exists("--debug-dir", path))
             .collect::<Result<_, _>>()?,
         sysroot: sysroot.transpose()?,
-        map_prefix: cli.map_prefix.iter().map(split).collect::<Result<_, _>>()?,
+        map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,
         system_debug: vec!["/usr/lib/debug".into()],
     })
 }

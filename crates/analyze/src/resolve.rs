@@ -12,6 +12,7 @@ use symbolize::{FramePointer, SourceFrame};
 use crate::addresses::{Address, AddressId, Addresses, Group, Used};
 use crate::cached_symbols::{self, CachedSymbols, Names};
 use crate::host_symbols::HostSymbols;
+use crate::kernel::{self, Vmlinux};
 use crate::locate::{Located, Locator, Missing};
 use crate::symbol_cache::SymbolCache;
 
@@ -47,6 +48,10 @@ pub enum Caller {
 pub struct ModuleFiles {
     /// Files, or why there are none; `None` for modules that have no files (kernel, run-time code).
     pub located: Option<Result<Located, Missing>>,
+    /// The kernel's file, where one is here.
+    pub vmlinux: Option<Vmlinux>,
+    /// The kernel's file that is not used, and why.
+    pub refused: Option<kernel::Refused>,
 }
 
 /// All answers.
@@ -78,7 +83,7 @@ pub fn resolve(
 ) -> Resolution {
     let hosts: Vec<HostSymbols<'_>> = used.iter().map(|u| HostSymbols::new(u.tables)).collect();
     let files: Vec<ModuleFiles> =
-        addresses.groups.par_iter().map(|group| find_files(group, locator)).collect();
+        addresses.groups.par_iter().map(|group| find_files(group, &hosts, locator)).collect();
     let vdsos: Vec<Option<Vec<u8>>> =
         addresses.groups.iter().map(|group| vdso_image(group.recording, group.id)).collect();
 
@@ -106,12 +111,21 @@ pub fn resolve(
     Resolution { rows, files }
 }
 
-fn find_files(group: &Group, locator: &Locator) -> ModuleFiles {
-    let located = match &group.module {
-        Some(module) if module.kind == ModuleKind::File => Some(locator.locate(module)),
-        _ => None,
-    };
-    ModuleFiles { located }
+fn find_files(group: &Group, hosts: &[HostSymbols<'_>], locator: &Locator) -> ModuleFiles {
+    let mut files = ModuleFiles { located: None, vmlinux: None, refused: None };
+    let Some(module) = &group.module else { return files };
+    match module.kind {
+        ModuleKind::File => files.located = Some(locator.locate(module)),
+        ModuleKind::Kernel => {
+            let names = hosts[group.recording].of(group.id);
+            match kernel::find(module, names, locator) {
+                Ok(vmlinux) => files.vmlinux = vmlinux,
+                Err(refused) => files.refused = Some(refused),
+            }
+        }
+        _ => {}
+    }
+    files
 }
 
 /// What one address is, before its frames are interned.
@@ -144,6 +158,8 @@ enum Source<'a> {
     Files { symbols: CachedSymbols<'a>, segments: Vec<Segment> },
     /// Names recorded on the host.
     Host { symbols: &'a HostSymbols<'a>, group: &'a Group, otherwise: NoName },
+    /// The kernel's own file, and where that has no name the host.
+    Kernel { symbols: CachedSymbols<'a>, segments: Vec<Segment>, host: Box<Self> },
     /// Nowhere.
     Nowhere(NoName),
 }
@@ -176,20 +192,53 @@ impl<'a> Source<'a> {
             },
             ModuleKind::Anon => from_host(NoName::Anonymous),
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
-                let hidden = !host.has(group.id);
-                from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange })
+                let hidden = host.of(group.id).is_empty();
+                let host =
+                    from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
+                match &files.vmlinux {
+                    Some(vmlinux) => Self::Kernel {
+                        symbols: CachedSymbols::of(&vmlinux.located, cache),
+                        segments: vmlinux.anchored(module).segments,
+                        host: Box::new(host),
+                    },
+                    None => host,
+                }
             }
         }
     }
 
     fn answer(&self, addresses: &[Address]) -> Vec<Answer> {
         match self {
-            Self::Files { symbols, segments } => from_files(symbols, segments, addresses),
-            Self::Host { symbols, group, otherwise } => addresses
-                .par_iter()
-                .map(|address| from_host(symbols, group, *otherwise, address.lookup()))
-                .collect(),
-            Self::Nowhere(reason) => addresses.iter().map(|_| Answer::nameless(*reason)).collect(),
+            Self::Files { symbols, segments } => {
+                let ask = |at: &[Svma]| symbols.answers(at).into_iter().map(Answer::from).collect();
+                answer_stated(segments, addresses, ask)
+            }
+            Self::Kernel { symbols, segments, host } => {
+                // The kernel unwinds itself with its own tables.
+                let next = |names| Answer { names, caller: Caller::Next };
+                let ask = |at: &[Svma]| symbols.names(at).into_iter().map(next).collect();
+                let answers = answer_stated(segments, addresses, ask).into_iter().zip(addresses);
+                answers
+                    .map(|(answer, address)| match answer.names {
+                        Ok(_) => answer,
+                        Err(_) => host.answer_one(address.lookup()),
+                    })
+                    .collect()
+            }
+            Self::Host { .. } | Self::Nowhere(_) => {
+                addresses.par_iter().map(|address| self.answer_one(address.lookup())).collect()
+            }
+        }
+    }
+
+    /// What needs no file.
+    fn answer_one(&self, address: u64) -> Answer {
+        match self {
+            Self::Host { symbols, group, otherwise } => {
+                from_host(symbols, group, *otherwise, address)
+            }
+            Self::Nowhere(reason) => Answer::nameless(*reason),
+            Self::Files { .. } | Self::Kernel { .. } => Answer::nameless(NoName::OutOfRange),
         }
     }
 }
@@ -204,17 +253,18 @@ fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
     identity.map(|identity| identity.segments).unwrap_or_default()
 }
 
-fn from_files(
-    symbols: &CachedSymbols<'_>,
+/// Asks for the addresses that a file states for places in it.
+fn answer_stated(
     segments: &[Segment],
     addresses: &[Address],
+    ask: impl Fn(&[Svma]) -> Vec<Answer>,
 ) -> Vec<Answer> {
     let stated: Vec<Option<Svma>> = addresses
         .iter()
         .map(|address| Segment::to_svma(segments, FileOffset(address.lookup())))
         .collect();
     let asked: Vec<Svma> = stated.iter().copied().flatten().collect();
-    let mut answers = symbols.answers(&asked).into_iter().map(Answer::from);
+    let mut answers = ask(&asked).into_iter();
     stated
         .into_iter()
         .map(|at| at.and_then(|_| answers.next()))

@@ -13,9 +13,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use profile::{BuildId, BuildIdFrom, Module, NoName};
-use symbolize::Identity;
+use profile::{BuildId, BuildIdFrom, Module, ModuleKind, NoName};
+use symbolize::{Files, Identity};
 
+use crate::Error;
 use crate::addresses::tells_builds_apart;
 
 pub use index::Index;
@@ -56,6 +57,18 @@ pub struct Located {
     pub trust: Trust,
     /// Whether the files name no more than what they export: the rest was stripped.
     pub stripped: bool,
+}
+
+impl Located {
+    /// Their bytes, for look-ups.
+    #[must_use]
+    pub fn files(&self) -> Files<'_> {
+        Files {
+            image: self.image.as_deref(),
+            debug: self.debug.as_deref(),
+            supplement: self.supplement.as_deref(),
+        }
+    }
 }
 
 /// A module without files.
@@ -105,19 +118,47 @@ impl Locator {
                 None => {} // nothing was recorded that it could contradict
             }
         }
+        self.complete(module, image).ok_or_else(|| {
+            let reason = if refused.is_some() { NoName::BuildIdMismatch } else { NoName::NoFile };
+            Missing { reason, refused }
+        })
+    }
+
+    /// A file that is given, with its companions.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no ELF file.
+    pub fn companions(&self, path: &Path) -> Result<Located, Error> {
+        let failed = |source| Error::Read { path: path.into(), source };
+        // Companions lie at places that depend on where the file itself lies.
+        let file = MappedFile::open(&path.canonicalize().map_err(failed)?).map_err(failed)?;
+        let no_program = |source| Error::NoProgram { path: path.into(), source };
+        let identity = symbolize::identify(&file).map_err(no_program)?;
+        let mut module = Module::new(ModuleKind::File, "");
+        module.build_id = identity.build_id;
+        module.build_id_from = BuildIdFrom::FileNote;
+        let image = (file, identity, Trust::Verified);
+        self.complete(&module, Some(image)).ok_or(no_program(symbolize::Error::NoFile))
+    }
+
+    /// Finds what belongs to an image, or takes its place; `None` where there is nothing.
+    fn complete(
+        &self,
+        module: &Module,
+        image: Option<(MappedFile, Identity, Trust)>,
+    ) -> Option<Located> {
         let debug = companion::debug_file(self, module, image.as_ref().map(|(f, i, _)| (f, i)));
         let supplement =
             companion::supplement(self, debug.as_ref().or(image.as_ref().map(|(file, _, _)| file)));
         if image.is_none() && debug.is_none() {
-            let reason = if refused.is_some() { NoName::BuildIdMismatch } else { NoName::NoFile };
-            return Err(Missing { reason, refused });
+            return None;
         }
         let trust = image.as_ref().map_or(Trust::Verified, |(_, _, trust)| *trust);
         let names_all =
             |i: &Identity| companion::names(i) || i.has_pclntab || i.has_mini_debug_info;
         let stripped = debug.is_none() && !image.as_ref().is_some_and(|(_, i, _)| names_all(i));
         let image = image.map(|(file, _, _)| file);
-        Ok(Located { image, debug, supplement, trust, stripped })
+        Some(Located { image, debug, supplement, trust, stripped })
     }
 
     /// Paths that may hold the module's own file, the likeliest first.
@@ -179,7 +220,7 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 
 /// The build-id that files state themselves. A hash of the content, which `capture` makes of files
 /// without a note, stands in none.
-fn recorded_id(module: &Module) -> BuildId {
+pub fn recorded_id(module: &Module) -> BuildId {
     match module.build_id_from {
         BuildIdFrom::ContentHash => BuildId::default(),
         _ => module.build_id,

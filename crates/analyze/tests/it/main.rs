@@ -1,8 +1,11 @@
 //! What the program says and writes, given recordings made by hand.
 
+mod bill;
 mod cache;
 mod damage;
 mod diff;
+mod kernel;
+mod lookup;
 mod made;
 mod summary;
 mod testdata;

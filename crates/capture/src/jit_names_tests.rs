@@ -1,0 +1,1 @@
+//! Maps on a real disk, processes in a table of a test's own.
