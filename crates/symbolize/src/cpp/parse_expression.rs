@@ -73,6 +73,13 @@ impl<'a> Parser<'a> {
                 let text = if code == "dt" { "." } else { "->" };
                 Some(self.add(Node::Binary(text, object, member)))
             }
+            _ => self.special_operation(code),
+        }
+    }
+
+    /// Operators whose operands are not just expressions.
+    fn special_operation(&mut self, code: &'a str) -> Option<Id> {
+        match code {
             "cc" | "dc" | "rc" | "sc" => {
                 let (text, _) = operators::find(code)?;
                 let (to, of) = (self.type_()?, self.expression()?);
