@@ -20,6 +20,7 @@ use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
 use crate::resolve::{Resolution, resolve};
 use crate::stacks::{Chains, Shape, Wholeness};
+use crate::symbol_cache::SymbolCache;
 
 /// One or more recordings, named and merged.
 #[derive(Debug)]
@@ -140,6 +141,7 @@ pub fn analyze(
     filter: &Filter,
     shape: Shape,
     locator: &Locator,
+    cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
     let names: Vec<ProcessNames> =
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
@@ -171,7 +173,7 @@ pub fn analyze(
     let fetched = prefetch(&addresses, &used, locator);
     let mut frames = FrameTable::default();
     let vdso_image = |recording: usize, module| recordings[recording].vdso_image(module);
-    let resolution = resolve(&addresses, &used, vdso_image, locator, &mut frames);
+    let resolution = resolve(&addresses, &used, vdso_image, locator, cache, &mut frames);
 
     let mut totals = Totals::new(frames, addresses.groups.len());
     for (index, used) in used.iter().enumerate() {

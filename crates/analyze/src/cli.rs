@@ -108,6 +108,10 @@ pub struct SymbolOptions {
         help_heading = "Symbols"
     )]
     pub debuginfod: Vec<String>,
+
+    /// Neither read nor write the names kept from earlier runs in the user's cache directory.
+    #[arg(long, help_heading = "Symbols")]
+    pub no_cache: bool,
 }
 
 /// What can be done but analyzing recordings. A recording called like a command is `./symbolize`.

@@ -142,16 +142,14 @@ fn agrees(known: usize, differing: usize) -> bool {
 impl Vmlinux {
     /// The module with one segment for all of it, which leads from recorded offsets to addresses.
     #[must_use]
-    pub fn anchored(&self, module: &Module) -> Module {
-        let mut module = module.clone();
-        module.segments = vec![Segment {
+    pub fn anchored(&self) -> Vec<Segment> {
+        vec![Segment {
             file_offset: FileOffset(0),
             svma: self.text,
             file_bytes: u64::MAX,
             memory_bytes: u64::MAX,
             flags: Segment::EXECUTE,
-        }];
-        module
+        }]
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Plan {
     pub scale: Option<Scale>,
     /// Where programs and debug files are looked for.
     pub search: Search,
+    /// Whether names are kept from one run to the next.
+    pub cache: bool,
     /// Whether an incomplete input is a failure.
     pub strict: bool,
 }
@@ -113,6 +115,7 @@ impl Plan {
             shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
             scale: cli.scale,
             search: search(&cli.symbols, &cli.map_prefix)?,
+            cache: !cli.symbols.no_cache,
             strict: cli.strict,
         })
     }

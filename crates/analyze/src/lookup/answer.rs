@@ -6,7 +6,7 @@ use render::safe_text::clean;
 use serde::Serialize;
 use symbolize::SourceFrame;
 
-use super::Answer;
+use crate::cached_symbols::Names;
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +22,7 @@ impl Style {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn answer(self, out: &mut impl Write, address: u64, answer: &Answer) -> io::Result<()> {
+    pub fn answer(self, out: &mut impl Write, address: u64, answer: &Names) -> io::Result<()> {
         if self.json {
             return write_row(out, &Row::answer(address, answer));
         }
@@ -80,7 +80,7 @@ struct FrameRow<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn answer(address: u64, answer: &'a Answer) -> Self {
+    fn answer(address: u64, answer: &'a Names) -> Self {
         let address = format!("{address:#x}");
         match answer {
             Ok(frames) => Self::Named { address, frames: frames.iter().map(frame_row).collect() },

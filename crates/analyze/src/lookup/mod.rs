@@ -9,21 +9,18 @@ mod input;
 
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 
-use profile::{NoName, Svma};
-use rayon::prelude::*;
+use profile::NoName;
 use render::safe_text::clean;
-use symbolize::{SourceFrame, Symbols};
 
+use crate::cached_symbols::CachedSymbols;
 use crate::cli::Symbolize;
 use crate::locate::Locator;
 use crate::run::Outcome;
+use crate::symbol_cache::SymbolCache;
 use crate::{Error, fetched, plan};
 
 use answer::Style;
 use input::{Batch, Line};
-
-/// Addresses one thread asks for in one go: neighbours share decoded units.
-const RUN: usize = 512;
 
 /// Answers standard input on standard output.
 ///
@@ -36,8 +33,8 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
         eprintln!("{label}: {}", clean(&text));
     }
     let located = locator.companions(&request.file)?;
-    let no_program = |source| Error::NoProgram { path: request.file.clone(), source };
-    let symbols = Symbols::new(located.files()).map_err(no_program)?;
+    let cache = SymbolCache::wanted(!request.symbols.no_cache);
+    let symbols = CachedSymbols::of(&located, &cache);
     let style = Style { json: request.json, raw_names: request.raw_names };
     // Whoever types addresses wants each answer at once.
     let batch = Batch::new(if io::stdin().is_terminal() { 1 } else { input::MAX_LINES });
@@ -57,7 +54,7 @@ enum Written {
 }
 
 fn answer_all(
-    symbols: &Symbols<'_>,
+    symbols: &CachedSymbols<'_>,
     mut input: impl BufRead,
     mut batch: Batch,
     mut out: impl Write,
@@ -67,9 +64,12 @@ fn answer_all(
         let more = batch
             .read(&mut input)
             .map_err(|source| Error::Read { path: "standard input".into(), source })?;
-        let answers = Answers::of(batch.addresses(), symbols);
+        let mut answers = symbols.names(&batch.addresses()).into_iter();
         let written = batch.lines.iter().try_for_each(|line| match line {
-            Line::Address(address) => style.answer(&mut out, *address, answers.get(*address)),
+            Line::Address(address) => {
+                let names = answers.next().unwrap_or(Err(NoName::OutOfRange));
+                style.answer(&mut out, address.0, &names)
+            }
             Line::Other(text) => style.echo(&mut out, text),
         });
         match written.and_then(|()| out.flush()) {
@@ -78,31 +78,5 @@ fn answer_all(
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(Written::ReaderGone),
             Err(source) => return Err(Error::Write { path: "standard output".into(), source }),
         }
-    }
-}
-
-/// What one address is.
-type Answer = Result<Vec<SourceFrame>, NoName>;
-
-/// The answers of a batch.
-struct Answers {
-    /// By address, each once.
-    rows: Vec<(u64, Answer)>,
-}
-
-impl Answers {
-    fn of(mut addresses: Vec<u64>, symbols: &Symbols<'_>) -> Self {
-        addresses.sort_unstable();
-        addresses.dedup();
-        let ask = |address: &u64| (*address, symbols.lookup(Svma(*address)));
-        let runs = addresses.par_chunks(RUN).with_max_len(1);
-        Self { rows: runs.flat_map_iter(|run| run.iter().map(ask)).collect() }
-    }
-
-    fn get(&self, address: u64) -> &Answer {
-        const UNASKED: &Answer = &Err(NoName::OutOfRange);
-        self.rows
-            .binary_search_by_key(&address, |(at, _)| *at)
-            .map_or(UNASKED, |row| &self.rows[row].1)
     }
 }

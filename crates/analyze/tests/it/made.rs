@@ -415,6 +415,7 @@ impl Desk {
         let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
             .args(arguments.split_whitespace())
             .args(more)
+            .arg("--no-cache")
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
             .envs(variables.iter().copied())

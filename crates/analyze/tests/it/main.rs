@@ -1,6 +1,7 @@
 //! What the program says and writes, given recordings made by hand.
 
 mod bill;
+mod cache;
 mod damage;
 mod debuginfod;
 mod diff;
