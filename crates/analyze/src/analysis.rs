@@ -12,10 +12,11 @@ use crate::account::{Account, Spans};
 use crate::addresses::{Addresses, Used, gather};
 use crate::collapse::{Cells, Keep, Sum, collapse};
 use crate::import::Recording;
-use crate::locate::Locator;
+use crate::locate::{FetchOutcome, Locator};
 use crate::modules::{self, GroupWeight, ModuleUse};
 use crate::naming::Naming;
 use crate::plan::Filter;
+use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
 use crate::resolve::{Resolution, resolve};
 use crate::stacks::{Chains, Shape, Wholeness};
@@ -48,6 +49,8 @@ pub struct Analysis {
     pub naming: Naming,
     /// Modules on the stacks, the one that lacks most names first.
     pub modules: Vec<ModuleUse>,
+    /// What servers were asked for; `None` when none was named.
+    pub fetched: Option<Vec<FetchOutcome>>,
 }
 
 /// What one input says of itself.
@@ -167,6 +170,7 @@ pub fn analyze(
         .map(|(recording, (_, cells))| Used { tables: recording.tables(), cells })
         .collect();
     let addresses = gather(&used);
+    let fetched = prefetch(&addresses, &used, locator);
     let mut frames = FrameTable::default();
     let vdso_image = |recording: usize, module| recordings[recording].vdso_image(module);
     let resolution = resolve(&addresses, &used, vdso_image, locator, cache, &mut frames);
@@ -185,7 +189,9 @@ pub fn analyze(
     }
     let cells_total = collapsed.iter().fold(0, |sum, (_, cells)| sum + cells.total().weight);
     debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
-    Ok(totals.finish(recordings, &collapsed, &addresses, &resolution))
+    let mut analysis = totals.finish(recordings, &collapsed, &addresses, &resolution);
+    analysis.fetched = fetched;
+    Ok(analysis)
 }
 
 /// A few names for an error message.
@@ -269,6 +275,7 @@ impl Totals {
             }),
             tree: self.tree,
             left_out: Vec::new(),
+            fetched: None,
             recordings: recorded,
         }
     }

@@ -31,8 +31,8 @@ pub struct Answer {
 #[derive(Debug)]
 pub struct CachedSymbols<'a> {
     files: Files<'a>,
-    /// Once an address needed them; `None` when they cannot be used.
-    symbols: OnceLock<Option<Symbols<'a>>>,
+    /// Once they are needed; `None` when they cannot be used.
+    opened: OnceLock<Option<Box<Symbols<'a>>>>,
     kept: Option<(&'a SymbolCache, Key)>,
 }
 
@@ -56,15 +56,14 @@ impl<'a> CachedSymbols<'a> {
     #[must_use]
     pub fn of(located: &'a Located, cache: &'a SymbolCache) -> Self {
         let key = cache.is_used().then(|| Key::of(located)).flatten();
-        let kept = key.map(|key| (cache, key));
-        Self { files: located.files(), symbols: OnceLock::new(), kept }
+        Self { files: located.files(), opened: OnceLock::new(), kept: key.map(|key| (cache, key)) }
     }
 
     /// Of an image that a recording holds itself.
     #[must_use]
     pub fn embedded(image: &'a [u8]) -> Self {
         let files = Files { image: Some(image), ..Files::default() };
-        Self { files, symbols: OnceLock::new(), kept: None }
+        Self { files, opened: OnceLock::new(), kept: None }
     }
 
     /// Names of addresses in any order, in parallel.
@@ -129,8 +128,8 @@ impl<'a> CachedSymbols<'a> {
         if missing.is_empty() {
             return Vec::new();
         }
-        let symbols = self.symbols.get_or_init(|| Symbols::new(self.files).ok());
-        let Some(symbols) = symbols else { return Vec::new() };
+        let opened = self.opened.get_or_init(|| Symbols::new(self.files).ok().map(Box::new));
+        let Some(symbols) = opened else { return Vec::new() };
         let ask = |at: &Svma| Fresh {
             at: *at,
             found: symbols.lookup_range(*at),

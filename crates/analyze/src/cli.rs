@@ -96,6 +96,19 @@ pub struct SymbolOptions {
     #[arg(long, value_name = "DIR", help_heading = "Symbols")]
     pub sysroot: Option<PathBuf>,
 
+    /// Ask debuginfod servers for files that are not here: those of DEBUGINFOD_URLS, or URL. Without
+    /// this option nobody is asked. Of a recording, only for modules on at least 1 % of the stacks.
+    /// Repeatable.
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Symbols"
+    )]
+    pub debuginfod: Vec<String>,
+
     /// Neither read nor write the names kept from earlier runs in the user's cache directory.
     #[arg(long, help_heading = "Symbols")]
     pub no_cache: bool,

@@ -6,6 +6,7 @@ use render::terminal::{DiffRow, TableOptions, diff_functions};
 
 use crate::analysis::Analysis;
 use crate::diff::{Change, Diff, FunctionChange, SIGMAS};
+use crate::fetched;
 use crate::passing;
 use crate::provenance;
 use crate::report;
@@ -33,6 +34,7 @@ pub fn diff_report(
     functions(&mut out, diff, table);
     out.push('\n');
     sides(&mut out, before, after, diff);
+    report::facts(&mut out, &fetched::lines(&[&after.fetched, &before.fetched]));
     report::warnings(&mut out, &warnings, false);
     for text in not_alike(before, after) {
         out.push_str(&format!("Note: {}\n", clean(&text)));

@@ -117,32 +117,57 @@ fn anchor(module: &Module, names: &[&HostSymbol], located: &Located) -> Result<S
         }
     }
     let text = *stated[&b"_text"[..]].first().ok_or(WhyNot::NoText)?;
+    // A hostile file may give one name to millions of symbols.
+    stated.values_mut().for_each(|addresses| addresses.sort_unstable());
     let (mut known, mut differing) = (0, 0);
     for name in from_kallsyms() {
         let addresses = &stated[&*name.name.0];
         if !addresses.is_empty() {
+            let stands_there = addresses.binary_search(&text.wrapping_add(name.start)).is_ok();
             known += 1;
-            differing += usize::from(!addresses.contains(&text.wrapping_add(name.start)));
+            differing += usize::from(!stands_there);
         }
     }
-    match differing * AGREEING_PER_DIFFERING > known - differing {
-        true => Err(WhyNot::Contradicts { differing, known }),
-        false => Ok(Svma(text)),
+    match agrees(known, differing) {
+        true => Ok(Svma(text)),
+        false => Err(WhyNot::Contradicts { differing, known }),
     }
+}
+
+/// Whether a file may be believed that has so many of the names it knows at other addresses.
+fn agrees(known: usize, differing: usize) -> bool {
+    differing * AGREEING_PER_DIFFERING <= known - differing
 }
 
 impl Vmlinux {
     /// The module with one segment for all of it, which leads from recorded offsets to addresses.
     #[must_use]
-    pub fn anchored(&self, module: &Module) -> Module {
-        let mut module = module.clone();
-        module.segments = vec![Segment {
+    pub fn anchored(&self) -> Vec<Segment> {
+        vec![Segment {
             file_offset: FileOffset(0),
             svma: self.text,
             file_bytes: u64::MAX,
             memory_bytes: u64::MAX,
             flags: Segment::EXECUTE,
-        }];
-        module
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_name_in_ten_may_stand_elsewhere() {
+        for (known, differing, believed) in [
+            (0, 0, true),
+            (1, 0, true),
+            (1, 1, false),
+            (9, 1, false),
+            (10, 1, true),
+            (20, 3, false),
+        ] {
+            assert_eq!(agrees(known, differing), believed, "{differing} of {known}");
+        }
     }
 }

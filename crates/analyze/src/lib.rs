@@ -1,11 +1,12 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `locate` finds the files (`kernel` the
-//! kernel's), `resolve` names each address once (`cached_symbols` asks the files, or `symbol_cache` in
-//! their place), `stacks` makes a call tree of it, `diff` compares two, `story` puts the difference
-//! into words. `report`, `diff_report` and `caption` say it; `run` does it all for a command line.
-//! `lookup` is the look-up on its own: `analyze symbolize FILE`.
+//! by process and stack, `addresses` gathers what was hit, `prefetch` asks servers for files, `locate`
+//! finds them (`kernel` the kernel's), `resolve` names each address once (`cached_symbols` asks the
+//! files, or `symbol_cache` in their place), `stacks` makes a call tree of it, `naming` and `modules`
+//! count what has names, `diff` compares two, `story` puts the difference into words. `report`, `bill`
+//! (what missing names cost), `diff_report`, `fetched` and `caption` say it; `run` does it all for a
+//! command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape, SymbolCache};
@@ -28,6 +29,7 @@ mod collapse;
 mod diff;
 mod diff_report;
 mod error;
+mod fetched;
 mod host_symbols;
 mod import;
 mod info;
@@ -39,6 +41,7 @@ mod naming;
 mod output;
 mod passing;
 mod plan;
+mod prefetch;
 mod processes;
 mod provenance;
 mod report;
@@ -57,7 +60,10 @@ pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
 pub use import::Recording;
-pub use locate::{Located, Locator, MappedFile, Missing, Search, Trust};
+pub use locate::{
+    Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
+    Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
+};
 pub use lookup::symbolize;
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::cli::{Cli, Format, SymbolOptions};
 use crate::diff::Scale;
-use crate::locate::Search;
+use crate::locate::{Debuginfod, Search};
 use crate::stacks::Shape;
 
 /// Everything that is to be done.
@@ -246,6 +246,10 @@ pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, 
         sysroot: sysroot.transpose()?,
         map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,
         system_debug: vec!["/usr/lib/debug".into()],
+        debuginfod: match options.debuginfod.as_slice() {
+            [] => None,
+            given => Some(Debuginfod::new(given, |name| std::env::var_os(name))?),
+        },
     })
 }
 
@@ -331,5 +335,18 @@ mod tests {
         assert!(matches!(plan("a.arc --map-prefix usr"), Err(Error::MapPrefix { .. })));
         let plan = plan("a.arc --map-prefix /a=/b --map-prefix /c/=d").unwrap();
         assert_eq!(plan.search.map_prefix[1], (b"/c/".to_vec(), PathBuf::from("d")));
+        assert!(plan.search.debuginfod.is_none(), "nobody is asked without being told to");
+    }
+
+    #[test]
+    fn servers_stand_behind_an_equals_sign() {
+        let servers = |arguments: &str| {
+            let servers = plan(arguments)?.search.debuginfod.unwrap().servers;
+            Ok(servers.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let two = servers("a.arc --debuginfod=http://x --debuginfod=https://y/z").unwrap();
+        assert_eq!(two, ["http://x/", "https://y/z"]);
+        let refused: Result<_, Error> = servers("a.arc --debuginfod=/srv/files");
+        assert!(matches!(refused, Err(Error::Debuginfod(_))));
     }
 }

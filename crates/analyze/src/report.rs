@@ -12,6 +12,7 @@ use render::terminal::{SortBy, TableOptions, top_functions};
 use crate::analysis::{Analysis, Recorded};
 use crate::bill;
 use crate::caption;
+use crate::fetched;
 use crate::passing;
 use crate::provenance::{self, Line};
 use crate::stacks::Wholeness;
@@ -56,6 +57,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
         }
     }
     facts(&mut out, &figures(analysis));
+    facts(&mut out, &fetched::lines(&[&analysis.fetched]));
     if analysis.total.samples == 0 {
         out.push_str(
             "\nNo samples: what was recorded did not run, or too briefly to be sampled. Time spent\n\

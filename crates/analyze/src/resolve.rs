@@ -190,55 +190,44 @@ impl<'a> Source<'a> {
                 },
                 None => from_host(NoName::NoFile),
             },
-            ModuleKind::Anon => from_host(NoName::Anonymous),
+            ModuleKind::Anon => {
+                let unmapped = host.of(group.id).is_empty();
+                from_host(if unmapped { NoName::Anonymous } else { NoName::OutOfRange })
+            }
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
-                let hidden = host.of(group.id).is_empty();
+                let hidden = host.of(group.id).is_empty() && files.vmlinux.is_none();
                 let host =
                     from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
-                match &files.vmlinux {
-                    Some(vmlinux) => Self::Kernel {
-                        symbols: CachedSymbols::of(&vmlinux.located, cache),
-                        segments: vmlinux.anchored(module).segments,
-                        host: Box::new(host),
-                    },
-                    None => host,
-                }
+                let Some(vmlinux) = &files.vmlinux else { return host };
+                let symbols = CachedSymbols::of(&vmlinux.located, cache);
+                Self::Kernel { symbols, segments: vmlinux.anchored(), host: Box::new(host) }
             }
         }
     }
 
     fn answer(&self, addresses: &[Address]) -> Vec<Answer> {
         match self {
-            Self::Files { symbols, segments } => {
-                let ask = |at: &[Svma]| symbols.answers(at).into_iter().map(Answer::from).collect();
-                answer_stated(segments, addresses, ask)
-            }
+            Self::Files { symbols, segments } => answer_stated(segments, addresses, |asked| {
+                symbols.answers(asked).into_iter().map(Answer::from).collect()
+            }),
             Self::Kernel { symbols, segments, host } => {
                 // The kernel unwinds itself with its own tables.
-                let next = |names| Answer { names, caller: Caller::Next };
-                let ask = |at: &[Svma]| symbols.names(at).into_iter().map(next).collect();
-                let answers = answer_stated(segments, addresses, ask).into_iter().zip(addresses);
-                answers
-                    .map(|(answer, address)| match answer.names {
-                        Ok(_) => answer,
-                        Err(_) => host.answer_one(address.lookup()),
-                    })
+                let caller = Caller::Next;
+                let named = answer_stated(segments, addresses, |asked| {
+                    let names = symbols.names(asked).into_iter();
+                    names.map(|names| Answer { names, caller }).collect()
+                });
+                named
+                    .into_iter()
+                    .zip(host.answer(addresses))
+                    .map(|(vmlinux, host)| if vmlinux.names.is_ok() { vmlinux } else { host })
                     .collect()
             }
-            Self::Host { .. } | Self::Nowhere(_) => {
-                addresses.par_iter().map(|address| self.answer_one(address.lookup())).collect()
-            }
-        }
-    }
-
-    /// What needs no file.
-    fn answer_one(&self, address: u64) -> Answer {
-        match self {
-            Self::Host { symbols, group, otherwise } => {
-                from_host(symbols, group, *otherwise, address)
-            }
-            Self::Nowhere(reason) => Answer::nameless(*reason),
-            Self::Files { .. } | Self::Kernel { .. } => Answer::nameless(NoName::OutOfRange),
+            Self::Host { symbols, group, otherwise } => addresses
+                .par_iter()
+                .map(|address| from_host(symbols, group, *otherwise, address.lookup()))
+                .collect(),
+            Self::Nowhere(reason) => addresses.iter().map(|_| Answer::nameless(*reason)).collect(),
         }
     }
 }
@@ -253,7 +242,7 @@ fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
     identity.map(|identity| identity.segments).unwrap_or_default()
 }
 
-/// Asks for the addresses that a file states for places in it.
+/// Asks for what a file states of places in it.
 fn answer_stated(
     segments: &[Segment],
     addresses: &[Address],

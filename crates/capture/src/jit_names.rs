@@ -2,16 +2,13 @@
 //! them. The map of a process that has ended is searched through its folder, which is held.
 
 use std::collections::BTreeMap;
-use std::io;
 
-use profile::{HostSymbol, ModuleId, SymbolFrom, Text};
+use profile::{HostSymbol, ModuleId, Text};
 
 use crate::host;
+use crate::jit_search::{JitAddress, JitSearch, Searched};
 use crate::jit_summary::{JitSummary, Nameless};
 use crate::perf_map_file::{NoMap, PerfMapFile, PerfMapPlace};
-use crate::perf_map_search::Search;
-use crate::process::{Process, Processes};
-use crate::world::World;
 
 /// A process's map is searched so long after its first hit, then after twice the time and so on.
 const FIRST_SEARCH_NS: u64 = 5_000_000_000;
@@ -30,12 +27,12 @@ const SETTLE_AT_LEAST: usize = 1024;
 /// Processes whose folders are held: one descriptor each.
 const MAX_PROCESSES: usize = 128;
 
-/// An address of run-time code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(crate) struct JitAddress {
-    /// In the process, inside the instruction meant.
-    pub(crate) avma: u64,
-    pub(crate) module: ModuleId,
+/// A process image: what runs under a pid from one exec to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Image {
+    pub(crate) pid: u32,
+    /// Its own number, never used again.
+    pub(crate) uid: u64,
 }
 
 /// One process image's addresses in this epoch.
@@ -67,14 +64,24 @@ enum Life {
     Replaced,
 }
 
-/// Which file, and up to where.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Searched {
-    identity: (u64, u64),
-    to: u64,
-}
-
 impl OfProcess {
+    fn new(pid: u32, program: Text, place: Result<PerfMapPlace, NoMap>, time_ns: u64) -> Self {
+        Self {
+            pid,
+            program,
+            place,
+            wanted: Vec::new(),
+            settle_at: SETTLE_AT_LEAST,
+            missed: Vec::new(),
+            searched: None,
+            named: Vec::new(),
+            why_not: None,
+            next_ns: time_ns + FIRST_SEARCH_NS,
+            interval_ns: FIRST_SEARCH_NS,
+            life: Life::Lives,
+        }
+    }
+
     fn is_named(&self, of: JitAddress) -> bool {
         let after = self.named.partition_point(|n| (n.0, n.1) <= (of.module, of.avma));
         let below = after.checked_sub(1).map(|index| self.named[index]);
@@ -105,23 +112,6 @@ impl OfProcess {
     }
 }
 
-/// The one search that is going on.
-#[derive(Debug)]
-struct Running {
-    /// Whose.
-    uid: u64,
-    map: PerfMapFile,
-    search: Search,
-    more: bool,
-    /// Sorted.
-    addresses: Vec<JitAddress>,
-    /// Of `addresses`, how many have been decided.
-    decided: usize,
-    missed: Vec<JitAddress>,
-    named: Vec<(ModuleId, u64, u64)>,
-    spent_ns: u64,
-}
-
 /// The run-time code of all processes.
 #[derive(Default, Debug)]
 pub(crate) struct JitNames {
@@ -129,49 +119,33 @@ pub(crate) struct JitNames {
     processes: BTreeMap<u64, OfProcess>,
     /// Addresses in all of them.
     count: usize,
-    running: Option<Running>,
+    /// The one search that is going on, and for whom.
+    running: Option<(u64, JitSearch)>,
     rest_until_ns: u64,
     hurried_ns: Option<u64>,
     summary: JitSummary,
 }
 
 impl JitNames {
-    /// Asks for the name of an address that a process was seen at, at `time_ns`.
+    /// Asks for the name of an address that a process image was seen at, at `time_ns`. `origin` says
+    /// what its program is and where it keeps its map, once for each image.
     pub(crate) fn want(
         &mut self,
-        process: &Process,
+        image: Image,
         address: JitAddress,
         time_ns: u64,
-        world: &mut impl World,
+        origin: impl FnOnce() -> (Text, Result<PerfMapPlace, NoMap>),
     ) {
-        let processes = self.processes.len();
-        let of = self.processes.entry(process.uid).or_insert_with(|| {
-            let place = if processes >= MAX_PROCESSES {
-                Err(NoMap::TooManyProcesses)
-            } else {
-                world.perf_map_place(process.pid)
-            };
-            // A sample is looked at a while after it was taken.
-            let replaced = world.replaced_since(process.pid, time_ns);
-            OfProcess {
-                pid: process.pid,
-                program: process.program(),
-                place: if replaced { Err(NoMap::Gone) } else { place },
-                wanted: Vec::new(),
-                settle_at: SETTLE_AT_LEAST,
-                missed: Vec::new(),
-                searched: None,
-                named: Vec::new(),
-                why_not: None,
-                next_ns: time_ns + FIRST_SEARCH_NS,
-                interval_ns: FIRST_SEARCH_NS,
-                life: Life::Lives,
-            }
+        let room = self.processes.len() < MAX_PROCESSES;
+        let of = self.processes.entry(image.uid).or_insert_with(|| {
+            let (program, place) = origin();
+            let place = if room { place } else { Err(NoMap::TooManyProcesses) };
+            OfProcess::new(image.pid, program, place, time_ns)
         });
         if of.is_named(address) {
             return;
         }
-        if of.wanted.len() >= of.settle_at || self.count >= MAX_WANTED {
+        if of.wanted.len() >= of.settle_at {
             self.count -= of.settle();
         }
         if self.count >= MAX_WANTED {
@@ -185,14 +159,15 @@ impl JitNames {
         }
     }
 
-    /// Searches for a while, where it is due. Calls `sink` with each new name.
+    /// Searches for a while, where it is due. Calls `sink` with each new name. `runs_now` gives the
+    /// number of the image that runs under a pid.
     pub(crate) fn search_a_while(
         &mut self,
-        processes: &Processes,
+        runs_now: impl Fn(u32) -> Option<u64>,
         now_ns: u64,
         sink: impl FnMut(&HostSymbol),
     ) {
-        self.notice_ends(processes);
+        self.notice_ends(runs_now);
         if now_ns >= self.rest_until_ns && !self.search(now_ns, now_ns + SLICE_NS, sink) {
             self.rest_until_ns = host::monotonic_ns() + REST_NS;
         }
@@ -201,12 +176,12 @@ impl JitNames {
     /// Searches for everything that has no name, until `until_ns` at the latest.
     pub(crate) fn search_all(
         &mut self,
-        processes: &Processes,
+        runs_now: impl Fn(u32) -> Option<u64>,
         now_ns: u64,
         until_ns: u64,
         sink: impl FnMut(&HostSymbol),
     ) {
-        self.notice_ends(processes);
+        self.notice_ends(runs_now);
         self.hurry(now_ns);
         self.search(now_ns, until_ns, sink);
     }
@@ -222,11 +197,8 @@ impl JitNames {
 
     /// Everything starts over.
     pub(crate) fn begin_epoch(&mut self) {
-        if let Some(running) = self.running.take() {
-            // What it was after goes without a name.
-            if let Some(of) = self.processes.get_mut(&running.uid) {
-                of.missed.extend(running.addresses);
-            }
+        if let Some((uid, search)) = self.running.take() {
+            self.end(uid, search, None, 0);
         }
         for of in std::mem::take(&mut self.processes).into_values() {
             close(&mut self.summary, &of);
@@ -249,10 +221,10 @@ impl JitNames {
         *self.hurried_ns.get_or_insert(now_ns)
     }
 
-    fn notice_ends(&mut self, processes: &Processes) {
+    fn notice_ends(&mut self, runs_now: impl Fn(u32) -> Option<u64>) {
         for (uid, of) in &mut self.processes {
-            let life = match processes.get(of.pid) {
-                Some(process) if process.uid == *uid => Life::Lives,
+            let life = match runs_now(of.pid) {
+                Some(now) if now == *uid => Life::Lives,
                 Some(_) => Life::Replaced,
                 None => Life::Ended,
             };
@@ -261,7 +233,7 @@ impl JitNames {
                 of.next_ns = 0;
             }
         }
-        let running = self.running.as_ref().map(|running| running.uid);
+        let running = self.running.as_ref().map(|(uid, _)| *uid);
         self.processes.retain(|uid, of| {
             let is_done = of.next_ns == u64::MAX || !of.has_work();
             let is_over = of.life != Life::Lives && is_done && running != Some(*uid);
@@ -277,15 +249,15 @@ impl JitNames {
     fn search(&mut self, now_ns: u64, until_ns: u64, mut sink: impl FnMut(&HostSymbol)) -> bool {
         let mut began_ns = host::monotonic_ns();
         loop {
-            if let Some(mut running) = self.running.take() {
-                let step = running.step(now_ns, &mut sink);
+            if let Some((uid, mut search)) = self.running.take() {
+                let step = search.step(now_ns, &mut sink);
                 let stepped_ns = host::monotonic_ns();
-                running.spent_ns += stepped_ns.saturating_sub(began_ns);
+                search.spent_ns += stepped_ns.saturating_sub(began_ns);
                 began_ns = stepped_ns;
                 match step {
-                    Ok(true) => self.running = Some(running),
-                    Ok(false) => self.end(running, None, now_ns),
-                    Err(error) => self.end(running, Some(error.into()), now_ns),
+                    Ok(true) => self.running = Some((uid, search)),
+                    Ok(false) => self.end(uid, search, None, now_ns),
+                    Err(error) => self.end(uid, search, Some(error.into()), now_ns),
                 }
             } else {
                 let due = |(_, of): &(&u64, &OfProcess)| of.next_ns <= now_ns && of.has_work();
@@ -300,52 +272,37 @@ impl JitNames {
 
     fn begin(&mut self, uid: u64, now_ns: u64) {
         let Some(of) = self.processes.get_mut(&uid) else { return };
-        let map = of.open();
-        of.why_not = map.as_ref().err().copied();
-        let map = match map {
-            Ok(map) => map,
-            Err(_) => {
-                of.missed.append(&mut of.wanted);
-                return schedule(of, self.hurried_ns.is_some(), now_ns, 0);
-            }
-        };
-        // Lines are only ever appended: what was missed before can stand behind them only.
-        let known = |s: &Searched| s.identity == map.identity && s.to <= map.bytes;
-        let old = of.searched.filter(|_| of.wanted.is_empty()).filter(known);
-        let from = old.map_or(0, |searched| searched.to);
+        let none_new = of.wanted.is_empty();
         let mut addresses = std::mem::take(&mut of.wanted);
         addresses.append(&mut of.missed);
         let before = addresses.len();
         addresses.sort_unstable();
         addresses.dedup();
         self.count -= before - addresses.len();
-        let search = Search::new(addresses.iter().map(|a| a.avma).collect(), from..map.bytes);
-        self.running = Some(Running {
-            uid,
-            map,
-            search,
-            more: true,
-            addresses,
-            decided: 0,
-            missed: Vec::new(),
-            named: Vec::new(),
-            spent_ns: 0,
-        });
+        let map = of.open();
+        of.why_not = map.as_ref().err().copied();
+        let Ok(map) = map else {
+            of.missed = addresses;
+            return schedule(of, self.hurried_ns.is_some(), now_ns, 0);
+        };
+        // Lines are only ever appended: what was missed before can stand behind them only.
+        let known = |s: &Searched| none_new && s.identity == map.identity && s.to <= map.bytes;
+        let from = of.searched.filter(known).map_or(0, |searched| searched.to);
+        self.running = Some((uid, JitSearch::new(map, from, addresses)));
     }
 
-    fn end(&mut self, mut running: Running, why_not: Option<NoMap>, now_ns: u64) {
-        let Some(of) = self.processes.get_mut(&running.uid) else { return };
-        let had = running.addresses.len();
-        running.missed.extend_from_slice(&running.addresses[running.decided..]);
-        self.count -= had - running.missed.len();
-        of.missed = running.missed;
+    fn end(&mut self, uid: u64, search: JitSearch, why_not: Option<NoMap>, now_ns: u64) {
+        let Some(of) = self.processes.get_mut(&uid) else { return };
+        let outcome = search.outcome();
+        self.count -= outcome.named_addresses;
+        self.summary.functions += outcome.named.len() as u64;
+        of.missed = outcome.missed;
         of.why_not = why_not;
-        self.summary.functions += running.named.len() as u64;
-        of.named.append(&mut running.named);
+        of.named.extend(outcome.named);
         of.named.sort_unstable();
-        let to = running.search.whole_to();
-        of.searched = Some(Searched { identity: running.map.identity, to });
-        schedule(of, self.hurried_ns.is_some(), now_ns, running.spent_ns);
+        // What was found but not yet named by a search that failed must be found again.
+        of.searched = why_not.is_none().then_some(outcome.searched);
+        schedule(of, self.hurried_ns.is_some(), now_ns, outcome.spent_ns);
     }
 }
 
@@ -367,38 +324,6 @@ fn close(summary: &mut JitSummary, of: &OfProcess) {
             why: of.why_not.or(of.place.as_ref().err().copied()),
             searched: of.wanted.is_empty(),
         });
-    }
-}
-
-impl Running {
-    /// Searches a piece of the map, or takes a name from it. Returns whether there is more to do.
-    fn step(&mut self, now_ns: u64, sink: &mut impl FnMut(&HostSymbol)) -> io::Result<bool> {
-        if self.more {
-            self.more = self.search.advance(&self.map.file)?;
-            return Ok(true);
-        }
-        let Some(found) = self.search.next_name(&self.map.file)? else { return Ok(false) };
-        let (first, last) =
-            (self.search.addresses()[found.first], self.search.addresses()[found.end - 1]);
-        let start = self.addresses.partition_point(|a| a.avma < first);
-        let end = self.addresses.partition_point(|a| a.avma <= last);
-        self.missed.extend_from_slice(&self.addresses[self.decided..start]);
-        self.decided = end;
-        let mut modules: Vec<ModuleId> =
-            self.addresses[start..end].iter().map(|a| a.module).collect();
-        modules.dedup();
-        for module in modules {
-            self.named.push((module, found.range.start, found.range.end));
-            sink(&HostSymbol {
-                module,
-                start: found.range.start,
-                bytes: found.range.end - found.range.start,
-                name: Text::from(found.name.as_slice()),
-                from: SymbolFrom::PerfMap,
-                seen_ns: now_ns,
-            });
-        }
-        Ok(true)
     }
 }
 

@@ -21,6 +21,7 @@ mod host;
 mod idle_time;
 mod intern;
 mod jit_names;
+mod jit_search;
 mod jit_summary;
 mod kallsyms;
 mod kernel;

@@ -69,8 +69,8 @@ pub struct Search {
     buffer: Vec<u8>,
     /// Bytes at the buffer's start that belong to a line which is not whole yet.
     held: usize,
-    /// The line that goes on has been looked at.
-    passing: bool,
+    /// What a long line covers that has yet to end, and its place.
+    passing: Option<(Range<u64>, u64)>,
     /// Next byte to be read, and where to stop.
     at: u64,
     to: u64,
@@ -93,7 +93,7 @@ impl Search {
             addresses,
             buffer: vec![0; CHUNK_BYTES],
             held: 0,
-            passing: false,
+            passing: None,
             at: range.start,
             to: range.end,
             whole_to: range.start,
@@ -147,24 +147,27 @@ impl Search {
             // The standard library's fastest way to a byte.
             let length = { rest }.skip_until(b'\n').unwrap_or(rest.len());
             let line = rest[..length].strip_suffix(b"\n");
-            let whole = line.is_some();
-            if !std::mem::take(&mut self.passing) {
-                if !whole && rest.len() < NUMBERS_BYTES {
-                    return rest.len();
+            let (range, place) = match self.passing.take() {
+                Some(looked_at) => looked_at,
+                None if line.is_none() && rest.len() < NUMBERS_BYTES => return rest.len(),
+                None => {
+                    let line = parse_line(line.unwrap_or(rest));
+                    (line.map_or(0..0, |line| line.start..line.end), base + start as u64)
                 }
-                self.take_line(line.unwrap_or(rest), base + start as u64);
-            }
-            self.passing = !whole;
+            };
             start += length;
-            if whole {
+            if line.is_some() {
+                self.cover(range, place);
                 self.whole_to = base + start as u64;
+            } else {
+                self.passing = Some((range, place));
             }
         }
         0
     }
 
-    fn take_line(&mut self, line: &[u8], place: u64) {
-        let Some(range) = parse_line(line) else { return };
+    /// A whole line at `place` covers a range.
+    fn cover(&mut self, range: Range<u64>, place: u64) {
         let first = self.addresses.partition_point(|address| *address < range.start);
         let covered = self.addresses[first..].iter().zip(&mut self.lines[first..]);
         for (_, line) in covered.take_while(|(address, _)| **address < range.end) {
@@ -328,8 +331,9 @@ mod tests {
         let mut search = Search::new(vec![0x2000], 0..map.len() as u64);
         while search.advance(&map[..]).unwrap() {}
         assert_eq!(search.whole_to(), 14);
-        let long = format!("2000 10 {}", "n".repeat(400));
-        assert_eq!(names(long.as_bytes(), &[0x2000]), []);
+        // Nor does it take the place of an older one before it is whole.
+        let long = format!("2000 10 old\n2000 10 {}", "n".repeat(400));
+        assert_eq!(names(long.as_bytes(), &[0x2000]), [name(&[0x2000], 0x2000..0x2010, "old")]);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use profile::{
 use crate::decode::{RawSample, WalkEnd, Words};
 use crate::host;
 use crate::intern::{Callers, CallersKey, Interner};
-use crate::jit_names::{JitAddress, JitNames};
+use crate::jit_names::{Image, JitNames};
+use crate::jit_search::JitAddress;
 use crate::jit_summary::JitSummary;
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
+use crate::perf_map_file::NoMap;
 use crate::process::{Ended, Process, Processes};
 use crate::rows::Rows;
 use crate::world::World;
@@ -213,8 +215,14 @@ impl<W: Write> Recorder<W> {
         world: &mut impl World,
     ) {
         if frame.is_run_time_code {
+            let image = Image { pid: process.pid, uid: process.uid };
             let address = JitAddress { avma, module: frame.module };
-            self.run_time_code.want(process, address, time_ns, world);
+            self.run_time_code.want(image, address, time_ns, || {
+                // A sample is looked at a while after it was taken.
+                let replaced = world.replaced_since(process.pid, time_ns);
+                let place = world.perf_map_place(process.pid);
+                (process.program(), if replaced { Err(NoMap::Gone) } else { place })
+            });
         }
     }
 
@@ -292,7 +300,8 @@ impl<W: Write> Recorder<W> {
     /// Searches the maps of just-in-time compilers for a while, if it is time to.
     pub(crate) fn name_run_time_code(&mut self, processes: &Processes, now_ns: u64) {
         let writer = &mut self.writer;
-        self.run_time_code.search_a_while(processes, now_ns, |symbol| writer.symbol(symbol));
+        let runs_now = |pid| processes.get(pid).map(|process| process.uid);
+        self.run_time_code.search_a_while(runs_now, now_ns, |symbol| writer.symbol(symbol));
     }
 
     /// Searches for the last names, and says what came of all searches.
@@ -303,7 +312,8 @@ impl<W: Write> Recorder<W> {
     ) -> JitSummary {
         let writer = &mut self.writer;
         let sink = |symbol: &_| writer.symbol(symbol);
-        self.run_time_code.search_all(processes, now_ns, now_ns + LAST_SEARCH_NS, sink);
+        let runs_now = |pid| processes.get(pid).map(|process| process.uid);
+        self.run_time_code.search_all(runs_now, now_ns, now_ns + LAST_SEARCH_NS, sink);
         self.run_time_code.summary()
     }
 

@@ -17,6 +17,7 @@
 //! Every input is hostile: nothing panics, allocations are bounded by the bytes that are there,
 //! recursion is capped. The same address gets the same answer in whatever order addresses are asked.
 
+mod cpp;
 mod demangle;
 mod dwarf;
 mod elf;

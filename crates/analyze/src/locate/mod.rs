@@ -3,10 +3,13 @@
 //! A file is taken only if its build-id is the recorded one. A module without any build-id is taken
 //! by name, size and segments, and marked [`Trust::Unverified`]. Where to look, in this order: the
 //! mapped path (under `--map-prefix` and `--sysroot` when given), then everything in the
-//! `--debug-dir` directories by build-id, then the system's debug files.
+//! `--debug-dir` directories by build-id, then the system's debug files, then, with `--debuginfod`
+//! only, what servers sent ([`Locator::fetch`]).
 
 mod companion;
+mod debuginfod;
 mod index;
+mod lacking;
 mod open;
 
 use std::ffi::OsStr;
@@ -19,6 +22,10 @@ use symbolize::{Files, Identity};
 use crate::Error;
 use crate::addresses::tells_builds_apart;
 
+pub use debuginfod::{
+    Debuginfod, DebuginfodError, FetchOutcome, Fetcher, FileKind, Limits, NotFetched, Origin,
+    Reason, Wanted,
+};
 pub use index::Index;
 pub use open::MappedFile;
 
@@ -33,6 +40,8 @@ pub struct Search {
     pub map_prefix: Vec<(Vec<u8>, PathBuf)>,
     /// Roots of separate debug files, `/usr/lib/debug` on most systems.
     pub system_debug: Vec<PathBuf>,
+    /// Servers to ask for what is not here; `None`: nobody is asked.
+    pub debuginfod: Option<Debuginfod>,
 }
 
 /// How sure it is that a file is the one that ran.
@@ -85,13 +94,15 @@ pub struct Missing {
 pub struct Locator {
     search: Search,
     index: OnceLock<Index>,
+    fetcher: Option<Fetcher>,
 }
 
 impl Locator {
     /// Looks where it is told.
     #[must_use]
     pub fn new(search: Search) -> Self {
-        Self { search, index: OnceLock::new() }
+        let fetcher = search.debuginfod.as_ref().map(Fetcher::new);
+        Self { search, index: OnceLock::new(), fetcher }
     }
 
     /// What lies in the `--debug-dir` directories.
@@ -178,7 +189,19 @@ impl Locator {
                     .cloned(),
             );
         }
+        paths.extend(self.fetched_path(recorded_id(module), FileKind::Executable));
         paths
+    }
+
+    /// Whether servers were named, so that [`Self::fetch`] asks them.
+    #[must_use]
+    pub fn asks_servers(&self) -> bool {
+        self.fetcher.is_some()
+    }
+
+    /// Where a file lies that a server sent, now or in an earlier run.
+    fn fetched_path(&self, id: BuildId, kind: FileKind) -> Option<PathBuf> {
+        self.fetcher.as_ref()?.path(id, kind)
     }
 
     /// Where a path of the recorded host lies here.

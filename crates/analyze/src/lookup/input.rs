@@ -2,10 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
-use profile::Svma;
-
-/// Lines of a batch.
-const MAX_LINES: usize = 64 << 10;
+/// Lines of a batch: enough for every thread, and little memory.
+pub const MAX_LINES: usize = 64 << 10;
 /// Bytes of a batch, for input that is not addresses.
 const MAX_BATCH_BYTES: u64 = 4 << 20;
 
@@ -13,21 +11,27 @@ const MAX_BATCH_BYTES: u64 = 4 << 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
     /// An address in the file's own meaning.
-    Address(Svma),
+    Address(u64),
     /// Anything else, with its line end. Of a very long line a piece.
     Other(Vec<u8>),
 }
 
 /// Some lines of input.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct Batch {
     /// In order.
     pub lines: Vec<Line>,
+    max_lines: usize,
     /// Whether the next bytes belong to a line that began in the batch before.
     inside_line: bool,
 }
 
 impl Batch {
+    /// Batches of at most so many lines.
+    pub fn new(max_lines: usize) -> Self {
+        Self { lines: Vec::new(), max_lines, inside_line: false }
+    }
+
     /// Replaces the lines by the next ones. `false`: these are the last.
     ///
     /// # Errors
@@ -36,7 +40,7 @@ impl Batch {
         self.lines.clear();
         let mut left = MAX_BATCH_BYTES;
         let mut bytes = Vec::new();
-        while self.lines.len() < MAX_LINES && left > 0 {
+        while self.lines.len() < self.max_lines && left > 0 {
             bytes.clear();
             let read = input.by_ref().take(left).read_until(b'\n', &mut bytes)?;
             if read == 0 {
@@ -46,7 +50,7 @@ impl Batch {
             let whole = !self.inside_line;
             self.inside_line = bytes.last() != Some(&b'\n');
             self.lines.push(match address(&bytes).filter(|_| whole) {
-                Some(address) => Line::Address(Svma(address)),
+                Some(address) => Line::Address(address),
                 None => Line::Other(bytes.clone()),
             });
         }
@@ -54,7 +58,7 @@ impl Batch {
     }
 
     /// The addresses in it.
-    pub fn addresses(&self) -> Vec<Svma> {
+    pub fn addresses(&self) -> Vec<u64> {
         let address = |line: &Line| match line {
             Line::Address(address) => Some(*address),
             Line::Other(_) => None,
@@ -109,9 +113,9 @@ mod tests {
     fn a_batch_ends_after_its_lines_or_bytes_and_loses_none() {
         let text: String = (0..MAX_LINES + 3).map(|i| format!("{i:x}\n")).collect();
         let mut input = text.as_bytes();
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(MAX_LINES);
         assert!(batch.read(&mut input).unwrap());
-        assert_eq!(batch.addresses(), (0..MAX_LINES as u64).map(Svma).collect::<Vec<_>>());
+        assert_eq!(batch.addresses(), (0..MAX_LINES as u64).collect::<Vec<_>>());
         assert!(!batch.read(&mut input).unwrap());
         assert_eq!(batch.lines.len(), 3);
     }
@@ -121,10 +125,10 @@ mod tests {
         let mut text = vec![b'z'; MAX_BATCH_BYTES as usize];
         text.extend(b"1140\n1140");
         let mut input = &*text;
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(MAX_LINES);
         assert!(batch.read(&mut input).unwrap());
         assert_eq!(batch.lines, [Line::Other(vec![b'z'; MAX_BATCH_BYTES as usize])]);
         assert!(!batch.read(&mut input).unwrap());
-        assert_eq!(batch.lines, [Line::Other(b"1140\n".to_vec()), Line::Address(Svma(0x1140))]);
+        assert_eq!(batch.lines, [Line::Other(b"1140\n".to_vec()), Line::Address(0x1140)]);
     }
 }

@@ -97,6 +97,20 @@ fn a_vmlinux_gives_inlined_calls_to_addresses_that_were_moved_at_boot() {
 }
 
 #[test]
+fn an_address_outside_every_function_says_so_where_the_host_had_no_names_at_all() {
+    let kernel = Kernel::build();
+    let mut run = Made::new();
+    let module = run.kernel(&kernel.module, &[]);
+    let stack = run.in_kernel(module, kernel.start("vfs_read"));
+    run.ran_in("server", stack, 10);
+    let stack = run.in_kernel(module, 0x40_0000);
+    run.ran_in("server", stack, 20);
+    let (folded, _) = kernel.analyzed(run.finish());
+    assert!(folded.contains(";main;vfs_read_[k];copy_page_[k] 100000000\n"), "{folded}");
+    assert!(folded.contains(";main;[kernel: outside every function] 200000000\n"), "{folded}");
+}
+
+#[test]
 fn without_it_the_hosts_names_stay() {
     let kernel = Kernel::build();
     let recording = kernel.recording(&kernel.module, 0);

@@ -398,21 +398,27 @@ impl Desk {
     /// `analyze` with the program's files found.
     pub fn analyze(&self, arguments: &str) -> Ran {
         let prefix = format!("--map-prefix=/srv={}", fixtures().display());
-        self.run(arguments, &[&prefix])
+        self.run(arguments, &[&prefix], &[])
     }
 
     /// `analyze` where the program's files are not.
     pub fn analyze_elsewhere(&self, arguments: &str) -> Ran {
-        self.run(arguments, &[])
+        self.run(arguments, &[], &[])
     }
 
-    fn run(&self, arguments: &str, more: &[&str]) -> Ran {
+    /// The same with variables set.
+    pub fn analyze_elsewhere_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Ran {
+        self.run(arguments, &[], variables)
+    }
+
+    fn run(&self, arguments: &str, more: &[&str], variables: &[(&str, &str)]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
             .args(arguments.split_whitespace())
             .args(more)
             .arg("--no-cache")
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Ran {

@@ -3,6 +3,7 @@
 mod bill;
 mod cache;
 mod damage;
+mod debuginfod;
 mod diff;
 mod kernel;
 mod lookup;

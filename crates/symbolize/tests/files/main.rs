@@ -3,6 +3,8 @@
 mod decoder_version;
 mod elf_builder;
 mod go;
+mod go_table;
 mod hostile;
+mod hostile_names;
 mod lookup;
 mod table;
