@@ -1,5 +1,6 @@
 //! One module ready for look-ups.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
@@ -77,13 +78,29 @@ impl<'d> Symbols<'d> {
     /// Whether the frame pointer is the function's own at an address: where it is not, a walk
     /// along frame pointers has skipped the direct caller.
     pub fn frame_pointer(&self, address: Svma) -> FramePointer {
-        if let GoCode::Table(table) = self.go()
-            && let Some(answer) = table.frame_pointer(address.0)
-        {
-            return answer;
+        self.frame_pointer_range(address).0
+    }
+
+    /// As [`Symbols::frame_pointer`], and the addresses around it that have the same answer.
+    pub fn frame_pointer_range(&self, address: Svma) -> (FramePointer, Range<u64>) {
+        let mut span = Span::ALL;
+        let answer = self.find_frame_pointer(address.0, &mut span);
+        if !(span.begin..span.end).contains(&address.0) {
+            span = Span::ALL; // a hostile file's tables need not be sorted
+            span.narrow_to(address.0);
+        }
+        (answer, span.begin..span.end)
+    }
+
+    fn find_frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
+        if let GoCode::Table(table) = self.go() {
+            span.narrow_to(address);
+            if let Some(answer) = table.frame_pointer(address) {
+                return answer;
+            }
         }
         let rules = self.unwind.get_or_init(|| UnwindRules::read(&self.files()));
-        rules.frame_pointer(address.0)
+        rules.frame_pointer(address, span)
     }
 
     /// The functions at an address, the innermost inlined one first, the physical function last;
