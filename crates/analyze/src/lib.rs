@@ -71,7 +71,7 @@ pub use plan::{Destination, Filter, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use stacks::{Shape, Wholeness};
 pub use story::{Story, tell};
-pub use symbol_cache::{Key, SymbolCache};
+pub use symbol_cache::SymbolCache;
 
 /// The command line, for manual pages and completions.
 #[must_use]

@@ -159,7 +159,7 @@ enum Source<'a> {
     /// Names recorded on the host.
     Host { symbols: &'a HostSymbols<'a>, group: &'a Group, otherwise: NoName },
     /// The kernel's own file, and where that has no name the host.
-    Kernel { vmlinux: Box<Self>, host: Box<Self> },
+    Kernel { symbols: CachedSymbols<'a>, segments: Vec<Segment>, host: Box<Self> },
     /// Nowhere.
     Nowhere(NoName),
 }
@@ -198,34 +198,50 @@ impl<'a> Source<'a> {
                 let hidden = host.of(group.id).is_empty() && files.vmlinux.is_none();
                 let host =
                     from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
-                let Some(vmlinux) = &files.vmlinux else { return host };
-                let symbols = CachedSymbols::of(&vmlinux.located, cache);
-                let segments = vmlinux.anchored();
-                let vmlinux = Box::new(Self::Files { symbols, segments });
-                Self::Kernel { vmlinux, host: Box::new(host) }
+                match &files.vmlinux {
+                    Some(vmlinux) => Self::Kernel {
+                        symbols: CachedSymbols::of(&vmlinux.located, cache),
+                        segments: vmlinux.anchored(),
+                        host: Box::new(host),
+                    },
+                    None => host,
+                }
             }
         }
     }
 
     fn answer(&self, addresses: &[Address]) -> Vec<Answer> {
         match self {
-            Self::Files { symbols, segments } => from_files(symbols, segments, addresses),
-            Self::Kernel { vmlinux, host } => {
-                let answers = vmlinux.answer(addresses).into_iter().zip(host.answer(addresses));
+            Self::Files { symbols, segments } => {
+                let ask = |at: &[Svma]| symbols.answers(at).into_iter().map(Answer::from).collect();
+                answer_stated(segments, addresses, ask)
+            }
+            Self::Kernel { symbols, segments, host } => {
                 // The kernel unwinds itself with its own tables.
-                let caller = Caller::Next;
+                let next = |names| Answer { names, caller: Caller::Next };
+                let ask = |at: &[Svma]| symbols.names(at).into_iter().map(next).collect();
+                let answers = answer_stated(segments, addresses, ask).into_iter().zip(addresses);
                 answers
-                    .map(|(vmlinux, host)| match vmlinux.names {
-                        Ok(names) => Answer { names: Ok(names), caller },
-                        Err(_) => host,
+                    .map(|(answer, address)| match answer.names {
+                        Ok(_) => answer,
+                        Err(_) => host.answer_one(address.lookup()),
                     })
                     .collect()
             }
-            Self::Host { symbols, group, otherwise } => addresses
-                .par_iter()
-                .map(|address| from_host(symbols, group, *otherwise, address.lookup()))
-                .collect(),
-            Self::Nowhere(reason) => addresses.iter().map(|_| Answer::nameless(*reason)).collect(),
+            Self::Host { .. } | Self::Nowhere(_) => {
+                addresses.par_iter().map(|address| self.answer_one(address.lookup())).collect()
+            }
+        }
+    }
+
+    /// What needs no file.
+    fn answer_one(&self, address: u64) -> Answer {
+        match self {
+            Self::Host { symbols, group, otherwise } => {
+                from_host(symbols, group, *otherwise, address)
+            }
+            Self::Nowhere(reason) => Answer::nameless(*reason),
+            Self::Files { .. } | Self::Kernel { .. } => Answer::nameless(NoName::OutOfRange),
         }
     }
 }
@@ -240,17 +256,18 @@ fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
     identity.map(|identity| identity.segments).unwrap_or_default()
 }
 
-fn from_files(
-    symbols: &CachedSymbols<'_>,
+/// Asks for the addresses that a file states for places in it.
+fn answer_stated(
     segments: &[Segment],
     addresses: &[Address],
+    ask: impl Fn(&[Svma]) -> Vec<Answer>,
 ) -> Vec<Answer> {
     let stated: Vec<Option<Svma>> = addresses
         .iter()
         .map(|address| Segment::to_svma(segments, FileOffset(address.lookup())))
         .collect();
     let asked: Vec<Svma> = stated.iter().copied().flatten().collect();
-    let mut answers = symbols.answers(&asked).into_iter().map(Answer::from);
+    let mut answers = ask(&asked).into_iter();
     stated
         .into_iter()
         .map(|at| at.and_then(|_| answers.next()))

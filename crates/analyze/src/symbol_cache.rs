@@ -47,6 +47,12 @@ impl SymbolCache {
         Self::new(Err("--no-cache".into()))
     }
 
+    /// The user's, or none (`--no-cache`).
+    #[must_use]
+    pub fn wanted(wanted: bool) -> Self {
+        if wanted { Self::of_user() } else { Self::none() }
+    }
+
     /// In the user's cache directory: `$XDG_CACHE_HOME` or the system's own, `flamearc/symbols`
     /// below it.
     #[must_use]
@@ -220,14 +226,13 @@ impl Tables {
 
 /// Which files answers come from: the same module has more names with its debug file than without.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     file_name: String,
     bytes: Vec<u8>,
 }
 
 impl Key {
     /// `None` for files whose content is not known by a build-id.
-    #[must_use]
     pub fn of(located: &Located) -> Option<Self> {
         let Located { image, debug, supplement, trust, stripped: _ } = located;
         if *trust != Trust::Verified {
@@ -266,7 +271,6 @@ impl Key {
     }
 
     /// What the table must say: names of files are too short to be unique.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -25,19 +25,32 @@ pub fn parse_line(line: &[u8]) -> Option<Line<'_>> {
     Some(Line { start, end, name })
 }
 
+/// Values of hex digits; [`NO_DIGIT`] for everything else. Digits and letters take turns at random, so
+/// that telling them apart by comparing would cost a mispredicted branch for every other one.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value] as usize] = value as u8;
+        digits[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 0xff;
+
 /// A number and the one blank behind it. Some compilers write "0x" before it.
 fn hex(text: &[u8]) -> Option<(u64, &[u8])> {
+    const MOST_DIGITS: usize = 16;
     let text = text.strip_prefix(b"0x").unwrap_or(text);
     let mut number = 0u64;
-    for (digits, byte) in text.iter().enumerate() {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            b'A'..=b'F' => byte - b'A' + 10,
-            b' ' if digits > 0 => return Some((number, &text[digits + 1..])),
-            _ => return None,
-        };
-        if digits == 16 {
+    for (count, byte) in text.iter().enumerate().take(MOST_DIGITS + 1) {
+        let digit = DIGITS[usize::from(*byte)];
+        if digit == NO_DIGIT {
+            let ends = *byte == b' ' && count > 0;
+            return ends.then(|| (number, &text[count + 1..]));
+        }
+        if count == MOST_DIGITS {
             return None;
         }
         number = number << 4 | u64::from(digit);

@@ -118,6 +118,8 @@ mod tests {
             ("_Z1fILb1ELc97ELln5EEvv", "void f<true, (char)97, -5l>()"),
             ("_Z1fIXgtLi1ELi2EEEvv", "void f<((1)>(2))>()"),
             ("_Z1fIiEDTclL_Z1gT_Efp_EES0_", "decltype (g({parm#1})) f<int>(int)"),
+            ("_Z1fIJiiEEDTfLplLi1Efp_EDpT_", "decltype (((1)+...+{parm#1})) f<int, int>(int, int)"),
+            ("_Z1fILDnEEvv", "void f<decltype(nullptr)>()"),
             ("_Z1fv.part.0.cold", "f() [clone .part.0] [clone .cold]"),
             ("_GLOBAL__I__Z1fv", "global constructors keyed to f()"),
         ] {

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Read};
 
+use profile::Svma;
+
 /// Lines of a batch: enough for every thread, and little memory.
 pub const MAX_LINES: usize = 64 << 10;
 /// Bytes of a batch, for input that is not addresses.
@@ -11,7 +13,7 @@ const MAX_BATCH_BYTES: u64 = 4 << 20;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
     /// An address in the file's own meaning.
-    Address(u64),
+    Address(Svma),
     /// Anything else, with its line end. Of a very long line a piece.
     Other(Vec<u8>),
 }
@@ -50,7 +52,7 @@ impl Batch {
             let whole = !self.inside_line;
             self.inside_line = bytes.last() != Some(&b'\n');
             self.lines.push(match address(&bytes).filter(|_| whole) {
-                Some(address) => Line::Address(address),
+                Some(address) => Line::Address(Svma(address)),
                 None => Line::Other(bytes.clone()),
             });
         }
@@ -58,7 +60,7 @@ impl Batch {
     }
 
     /// The addresses in it.
-    pub fn addresses(&self) -> Vec<u64> {
+    pub fn addresses(&self) -> Vec<Svma> {
         let address = |line: &Line| match line {
             Line::Address(address) => Some(*address),
             Line::Other(_) => None,
@@ -115,7 +117,7 @@ mod tests {
         let mut input = text.as_bytes();
         let mut batch = Batch::new(MAX_LINES);
         assert!(batch.read(&mut input).unwrap());
-        assert_eq!(batch.addresses(), (0..MAX_LINES as u64).collect::<Vec<_>>());
+        assert_eq!(batch.addresses(), (0..MAX_LINES as u64).map(Svma).collect::<Vec<_>>());
         assert!(!batch.read(&mut input).unwrap());
         assert_eq!(batch.lines.len(), 3);
     }
@@ -129,6 +131,6 @@ mod tests {
         assert!(batch.read(&mut input).unwrap());
         assert_eq!(batch.lines, [Line::Other(vec![b'z'; MAX_BATCH_BYTES as usize])]);
         assert!(!batch.read(&mut input).unwrap());
-        assert_eq!(batch.lines, [Line::Other(b"1140\n".to_vec()), Line::Address(0x1140)]);
+        assert_eq!(batch.lines, [Line::Other(b"1140\n".to_vec()), Line::Address(Svma(0x1140))]);
     }
 }

@@ -9,10 +9,10 @@ mod input;
 
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 
-use profile::{NoName, Svma};
+use profile::NoName;
 use render::safe_text::clean;
 
-use crate::cached_symbols::{CachedSymbols, Names};
+use crate::cached_symbols::CachedSymbols;
 use crate::cli::Symbolize;
 use crate::locate::Locator;
 use crate::run::Outcome;
@@ -33,7 +33,7 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
         eprintln!("{label}: {}", clean(&text));
     }
     let located = locator.companions(&request.file)?;
-    let cache = if request.symbols.no_cache { SymbolCache::none() } else { SymbolCache::of_user() };
+    let cache = SymbolCache::wanted(!request.symbols.no_cache);
     let symbols = CachedSymbols::of(&located, &cache);
     let style = Style { json: request.json, raw_names: request.raw_names };
     // Whoever types addresses wants each answer at once.
@@ -64,9 +64,12 @@ fn answer_all(
         let more = batch
             .read(&mut input)
             .map_err(|source| Error::Read { path: "standard input".into(), source })?;
-        let answers = Answers::of(batch.addresses(), symbols);
+        let mut answers = symbols.names(&batch.addresses()).into_iter();
         let written = batch.lines.iter().try_for_each(|line| match line {
-            Line::Address(address) => style.answer(&mut out, *address, answers.get(*address)),
+            Line::Address(address) => {
+                let names = answers.next().unwrap_or(Err(NoName::OutOfRange));
+                style.answer(&mut out, address.0, &names)
+            }
             Line::Other(text) => style.echo(&mut out, text),
         });
         match written.and_then(|()| out.flush()) {
@@ -75,27 +78,5 @@ fn answer_all(
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(Written::ReaderGone),
             Err(source) => return Err(Error::Write { path: "standard output".into(), source }),
         }
-    }
-}
-
-/// The answers of a batch.
-struct Answers {
-    /// Ascending, each once.
-    addresses: Vec<Svma>,
-    names: Vec<Names>,
-}
-
-impl Answers {
-    fn of(addresses: Vec<u64>, symbols: &CachedSymbols<'_>) -> Self {
-        let mut addresses: Vec<Svma> = addresses.into_iter().map(Svma).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        let names = symbols.names(&addresses);
-        Self { addresses, names }
-    }
-
-    fn get(&self, address: u64) -> &Names {
-        const UNASKED: &Names = &Err(NoName::OutOfRange);
-        self.addresses.binary_search(&Svma(address)).map_or(UNASKED, |row| &self.names[row])
     }
 }

@@ -6,6 +6,7 @@ use analyze::{CachedSymbols, Located, Locator, Names, Search, SymbolCache};
 use profile::{BuildId, BuildIdFrom, Module, ModuleKind, NameSource, Svma};
 use symbolize::{Found, SourceFrame, Table, TableBuilder};
 
+use crate::lookup::fed;
 use crate::testdata::{case, command, printed};
 
 const FOLDED: &str = "blend.arc --format folded";
@@ -66,6 +67,28 @@ fn a_cache_that_cannot_be_written_is_no_failure_and_info_says_so() {
     let info = command(&case, "blend.arc --info").env("XDG_CACHE_HOME", file.path()).output();
     let said = String::from_utf8(info.unwrap().stderr).unwrap();
     assert!(said.starts_with("symbol cache: not used ("), "{said}");
+}
+
+#[test]
+fn a_look_up_on_its_own_uses_the_same_tables() {
+    let (case, cache) = (case("stripped"), tempfile::tempdir().unwrap());
+    let input: String = addresses().iter().map(|at| format!("{:#x}\n", at.0)).collect();
+    let run = |cached: bool| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_analyze"));
+        command.args(["symbolize", "--json", "--debug-dir", "debug"]);
+        command.arg("sysroot/usr/local/lib/flamearc-testdata/blend").current_dir(&case);
+        command.args((!cached).then_some("--no-cache")).env("XDG_CACHE_HOME", cache.path());
+        String::from_utf8(fed(&mut command, input.as_bytes()).stdout).unwrap()
+    };
+    let expected = run(false);
+    assert!(expected.contains("blend_row"), "{expected}");
+    assert_eq!(std::fs::read_dir(cache.path()).unwrap().count(), 0);
+    assert_eq!(run(true), expected);
+    let [table] = &tables(cache.path())[..] else { panic!("one table") };
+    let table = std::fs::read(table).unwrap();
+    let table = Table::open(&table).unwrap();
+    assert!(addresses().iter().all(|at| table.lookup(*at).is_some()));
+    assert_eq!(run(true), expected);
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Built {
     }
 }
 
-fn fed(command: &mut Command, input: &[u8]) -> Output {
+pub fn fed(command: &mut Command, input: &[u8]) -> Output {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -65,7 +65,10 @@ fn fed(command: &mut Command, input: &[u8]) -> Output {
 
 fn analyze(dir: &Path, arguments: &str, input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_analyze"));
-    fed(command.arg("symbolize").args(arguments.split(' ')).current_dir(dir), input)
+    fed(
+        command.args(["symbolize", "--no-cache"]).args(arguments.split(' ')).current_dir(dir),
+        input,
+    )
 }
 
 fn text(output: Output) -> String {

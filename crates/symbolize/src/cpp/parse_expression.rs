@@ -15,7 +15,11 @@ impl<'a> Parser<'a> {
             b'L' => return self.literal(),
             b'T' => return self.template_param(),
             b'0'..=b'9' => return self.unresolved_name(),
-            b'f' if matches!(self.peek_second(), b'p' | b'L') => return self.function_param(),
+            b'f' if self.peek_second() == b'p' => return self.function_param(),
+            // not a fold, whose operator follows
+            b'f' if self.rest().as_bytes().get(2).is_some_and(u8::is_ascii_digit) => {
+                return self.function_param();
+            }
             b'u' => return self.vendor_expression(),
             _ => {}
         }
@@ -69,6 +73,13 @@ impl<'a> Parser<'a> {
                 let text = if code == "dt" { "." } else { "->" };
                 Some(self.add(Node::Binary(text, object, member)))
             }
+            _ => self.special_operation(code),
+        }
+    }
+
+    /// Operators whose operands are not just expressions.
+    fn special_operation(&mut self, code: &'a str) -> Option<Id> {
+        match code {
             "cc" | "dc" | "rc" | "sc" => {
                 let (text, _) = operators::find(code)?;
                 let (to, of) = (self.type_()?, self.expression()?);

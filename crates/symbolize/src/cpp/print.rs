@@ -179,6 +179,13 @@ impl<'t, 'a> Printer<'t, 'a> {
                 self.list(names)?;
                 self.push("]")
             }
+            _ => self.symbol(id),
+        }
+    }
+
+    /// Whole symbols, and what only lambdas have.
+    fn symbol(&mut self, id: Id) -> Option<()> {
+        match self.tree.node(id) {
             Node::Special(text, of) => {
                 self.push(text)?;
                 self.print(of)

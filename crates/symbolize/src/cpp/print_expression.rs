@@ -45,6 +45,14 @@ impl Printer<'_, '_> {
                 self.in_parentheses(to)?;
                 self.operand(of)?;
             }
+            _ => return self.written_out_expression(id),
+        }
+        Some(true)
+    }
+
+    /// Expressions that have more than operators and operands.
+    fn written_out_expression(&mut self, id: Id) -> Option<bool> {
+        match self.tree.node(id) {
             Node::NamedCast(text, to, of) => {
                 self.push(text)?;
                 self.push("<")?;
@@ -200,6 +208,7 @@ impl Printer<'_, '_> {
         match (kind, value) {
             (LiteralKind::Bool, "0") if !negative => return self.push("false"),
             (LiteralKind::Bool, "1") if !negative => return self.push("true"),
+            (LiteralKind::Other, "") => return self.print(of), // the one value of nullptr_t
             (LiteralKind::Suffix(_), _) => {}
             _ => self.in_parentheses(of)?,
         }

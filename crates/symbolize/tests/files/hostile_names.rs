@@ -209,5 +209,5 @@ fn ten_thousand_hostile_names_are_answered() {
         demangled += usize::from(shown != **name);
     }
     // the grammar is entered, not only refused
-    assert!(demangled > 500, "only {demangled} names were demangled");
+    assert!(demangled > 300, "only {demangled} names were demangled");
 }

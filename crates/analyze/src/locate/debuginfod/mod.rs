@@ -2,7 +2,7 @@
 //!
 //! Only on request: without `--debuginfod` nothing here runs, no variable is read and the cache is not
 //! looked at, so that a result depends on nothing but the files that were named. What a server sends is
-//! hostile until its build-id is the one asked for. A failure is an [`FetchOutcome`], never an error.
+//! hostile until its build-id is the one asked for. A failure is a [`FetchOutcome`], never an error.
 //!
 //! `settings` is what was asked for, `server` asks one server, `connect` is how long and to which
 //! addresses it may, `receive` is what of its answer is taken, `cache` keeps the files where elfutils
@@ -89,7 +89,7 @@ impl Fetcher {
         }
     }
 
-    /// Where a file lies once it was fetched; `None` for build-ids that no server can know.
+    /// Where a file lies once it was fetched; `None` for build-ids that are too short.
     pub(super) fn path(&self, build_id: BuildId, kind: FileKind) -> Option<PathBuf> {
         is_askable(build_id).then(|| self.cache.path(build_id, kind))
     }
@@ -171,7 +171,8 @@ impl Fetcher {
     }
 }
 
-/// Whether a build-id can stand in a question: debug files too are laid out by its first byte and the rest.
+/// Whether a build-id is long enough to tell anything: files on disk are laid out by its first byte
+/// and the rest, so that one byte alone has no place.
 fn is_askable(build_id: BuildId) -> bool {
     build_id.as_bytes().len() >= 2
 }

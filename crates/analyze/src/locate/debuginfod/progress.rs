@@ -44,7 +44,7 @@ impl Progress {
         if line.written.is_none_or(|at| at.elapsed() >= EVERY) {
             line.written = Some(Instant::now());
             let Line { done, files, bytes, .. } = *line;
-            eprint!("\rdebuginfod: {done} of {files} files asked for, {} MiB\x1b[K", bytes >> 20);
+            eprint!("\rdebuginfod: {done} of {files} files done, {} MiB\x1b[K", bytes >> 20);
         }
     }
 
