@@ -95,7 +95,7 @@ fn cpp_and_rust_have_their_inlined_calls_from_compressed_debug_files() {
     golden("native", "shapes.arc --debug-dir debug --format folded", "shapes.folded");
     golden("native", "tokens.arc --debug-dir debug --format folded", "tokens.folded");
     let folded = analyze(&case("native"), "shapes.arc --debug-dir debug --format folded");
-    let turned = "geometry::Polygon::turn(double, double);geometry::Point::turned_[i]";
+    let turned = "Polygon::turn(double, double);geometry::Point::turned(double, double) const_[i]";
     assert!(folded.contains(turned), "{folded}");
 }
 
