@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::demangle;
 use crate::elf::{Elf, Machine};
+use crate::span::Span;
 
 /// One stub.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +52,18 @@ impl<'d> PltStubs<'d> {
     }
 
     /// `callee@plt` for the stub that holds an address, raw and shown.
-    pub fn find(&self, address: u64) -> Option<(Arc<str>, Arc<str>)> {
-        let at = self.0.partition_point(|stub| stub.start <= address).checked_sub(1)?;
-        let stub = &self.0[at];
-        (address < stub.end).then(|| {
+    /// `span` shrinks to where the answer is the same.
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<(Arc<str>, Arc<str>)> {
+        let after = self.0.partition_point(|stub| stub.start <= address);
+        span.narrow(0, self.0.get(after).map_or(u64::MAX, |next| next.start));
+        let stub = &self.0[after.checked_sub(1)?];
+        let is_in = address < stub.end;
+        if is_in {
+            span.narrow(stub.start, stub.end);
+        } else {
+            span.narrow(stub.end, u64::MAX);
+        }
+        is_in.then(|| {
             let callee = String::from_utf8_lossy(stub.callee);
             (format!("{callee}@plt").into(), format!("{}@plt", demangle(&callee)).into())
         })

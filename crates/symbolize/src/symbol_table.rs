@@ -21,6 +21,7 @@ use rustc_hash::FxHashMap;
 use crate::demangle::raw_and_shown;
 use crate::elf::{Elf, Section};
 use crate::ranges::{Range, RangeMap};
+use crate::span::Span;
 
 /// Longer names are cut: the longest seen in real programs have some 10 KiB.
 pub(crate) const MAX_NAME_BYTES: usize = 64 << 10;
@@ -94,9 +95,9 @@ impl<'d> SymbolTable<'d> {
         self.map.is_empty()
     }
 
-    /// The function that holds an address.
-    pub fn find(&self, address: u64) -> Option<Named> {
-        let number = self.map.find(address)?;
+    /// The function that holds an address; `span` shrinks to where that is so.
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<Named> {
+        let number = self.map.find(address, span)?;
         let symbol = &self.symbols[number as usize];
         let (source, _) = self.strings[usize::from(symbol.table)];
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,7 +201,7 @@ impl<'d> SymbolTable<'d> {
                 return true;
             }
             let sparse = strings[usize::from(symbol.table)].0 != NameSource::Symtab;
-            if sparse || covered.find(symbol.start).is_some() {
+            if sparse || covered.find(symbol.start, &mut { Span::ALL }).is_some() {
                 return false;
             }
             let at = sections.partition_point(|(start, _)| *start <= symbol.start);

@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
+use rayon::prelude::*;
 
-use crate::dwarf::{DebugInfo, DwarfName, Hit};
+use crate::dwarf::{Damaged, DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
 use crate::go::{GoCode, GoFunction};
@@ -23,6 +24,9 @@ pub struct Files<'d> {
     /// What several debug files share ([`crate::AltLink`]).
     pub supplement: Option<&'d [u8]>,
 }
+
+/// Addresses that no unit holds are answered in pieces of so many.
+const ADDRESSES_WITHOUT_UNIT: usize = 4096;
 
 /// One module ready for look-ups. Costs a pass over the symbol tables; debug information is read
 /// unit by unit when an address asks for it.
@@ -105,15 +109,82 @@ impl<'d> Symbols<'d> {
 
     /// As [`Symbols::lookup`], and how far around the address the answer is the same.
     pub fn lookup_range(&self, address: Svma) -> Found {
-        let mut span = Span::ALL;
-        let names = self.find(address, &mut span);
-        Found { names, extent: span.begin..span.end }
+        self.found(address, |span| match self.debug_info() {
+            Some(info) => info.lookup(address.0, span),
+            None => Ok(Vec::new()),
+        })
     }
 
-    fn find(&self, address: Svma, span: &mut Span) -> Result<Vec<SourceFrame>, NoName> {
-        span.narrow_to(address.0);
-        let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
-        let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
+    /// Answers for many addresses, in their order; each as [`Symbols::lookup_range`] gives it.
+    ///
+    /// Works in parallel on rayon's threads, unit by unit: each unit that is hit is decoded once and
+    /// forgotten when its addresses are answered.
+    pub fn lookup_all(&self, addresses: &[Svma]) -> Vec<Found> {
+        let info = self.debug_info();
+        let unit_of = |address| info?.unit_at(address, &mut { Span::ALL });
+        let mut order: Vec<(Option<u32>, u64, usize)> =
+            addresses.iter().enumerate().map(|(at, a)| (unit_of(a.0), a.0, at)).collect();
+        order.par_sort_unstable();
+        let mut groups: Vec<&[(Option<u32>, u64, usize)]> = Vec::new();
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let largest = if group[0].0.is_some() { usize::MAX } else { ADDRESSES_WITHOUT_UNIT };
+            groups.extend(group.chunks(largest));
+        }
+        let answers: Vec<Vec<(usize, Found)>> = groups
+            .par_iter()
+            .with_max_len(1)
+            .map(|group| match (info, group[0].0) {
+                (Some(info), Some(number)) => info.with_unit(number, |unit| {
+                    self.found_in_order(group, |address, span| unit.lookup(address, span))
+                }),
+                _ => self.found_in_order(group, |address, span| match info {
+                    Some(info) => info.lookup(address, span),
+                    None => Ok(Vec::new()),
+                }),
+            })
+            .collect();
+        let mut found: Vec<Option<Found>> = vec![None; addresses.len()];
+        for (at, answer) in answers.into_iter().flatten() {
+            found[at] = Some(answer);
+        }
+        found.into_iter().flatten().collect()
+    }
+
+    /// Answers for ascending addresses. Neighbours often share one.
+    fn found_in_order(
+        &self,
+        group: &[(Option<u32>, u64, usize)],
+        ask: impl Fn(u64, &mut Span) -> Result<Vec<Hit>, Damaged>,
+    ) -> Vec<(usize, Found)> {
+        let mut answers: Vec<(usize, Found)> = Vec::with_capacity(group.len());
+        for (_, address, at) in group {
+            let found = match answers.last() {
+                Some((_, before)) if before.extent.contains(address) => before.clone(),
+                _ => self.found(Svma(*address), |span| ask(*address, span)),
+            };
+            answers.push((*at, found));
+        }
+        answers
+    }
+
+    fn found(
+        &self,
+        address: Svma,
+        ask: impl FnOnce(&mut Span) -> Result<Vec<Hit>, Damaged>,
+    ) -> Found {
+        let mut span = Span::ALL;
+        let hits = ask(&mut span);
+        let names = self.name(address, hits, &mut span);
+        Found { names, extent: span.begin..span.end.max(address.0.saturating_add(1)) }
+    }
+
+    /// What the tables together say, given what debug information says.
+    fn name(
+        &self,
+        address: Svma,
+        hits: Result<Vec<Hit>, Damaged>,
+        span: &mut Span,
+    ) -> Result<Vec<SourceFrame>, NoName> {
         let damaged = hits.is_err();
         let mut hits = hits.unwrap_or_default();
         let physical = hits.pop();
@@ -122,44 +193,45 @@ impl<'d> Symbols<'d> {
             Some(hit) => (hit.name, hit.file, hit.line),
             None => (None, None, None),
         };
+        let start_line = stated.as_ref().and_then(|stated| stated.start_line);
         let go = match self.go() {
-            GoCode::Table(table) => table.find(address.0),
+            GoCode::Table(table) => {
+                span.narrow_to(address.0);
+                table.find(address.0)
+            }
             GoCode::Obfuscated => Some(GoFunction::Obfuscated),
             GoCode::None => None,
         };
         let obfuscated = matches!(go, Some(GoFunction::Obfuscated));
         let chosen = match go {
             Some(GoFunction::Named(name)) => Some((Arc::clone(&name), name, NameSource::Pclntab)),
-            _ => choose(self.table.find(address.0), stated).or_else(|| self.stub(address)),
+            _ => choose(self.table.find(address.0, span), stated)
+                .or_else(|| self.stub(address, span)),
         };
         let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
                 NoName::BadDebugInfo
             } else if obfuscated {
                 NoName::Obfuscated
-            } else if self.table.is_empty() && debug_info.is_none() && !self.has_go() {
+            } else if self.table.is_empty() && self.debug_info().is_none() && !self.has_go() {
                 NoName::NoSymbols
             } else {
                 NoName::OutOfRange
             });
         };
-        frames.push(SourceFrame {
-            name,
-            raw_name,
-            file,
-            line,
-            start_line: None,
-            inlined: false,
-            source,
-        });
+        frames.push(SourceFrame { name, raw_name, file, line, start_line, inlined: false, source });
         Ok(frames)
     }
 
-    fn stub(&self, address: Svma) -> Option<Chosen> {
+    fn debug_info(&self) -> Option<&DebugInfo<'d>> {
+        self.debug_info.get_or_init(|| self.open_debug_info()).as_ref()
+    }
+
+    fn stub(&self, address: Svma, span: &mut Span) -> Option<Chosen> {
         let stubs = self
             .plt
             .get_or_init(|| self.image.as_ref().map_or_else(PltStubs::default, PltStubs::read));
-        let (raw, shown) = stubs.find(address.0)?;
+        let (raw, shown) = stubs.find(address.0, span)?;
         Some((raw, shown, NameSource::Dynsym))
     }
 
@@ -192,13 +264,13 @@ fn choose(symbol: Option<Named>, stated: Option<DwarfName>) -> Option<Chosen> {
 }
 
 fn inlined(hit: Hit) -> Option<SourceFrame> {
-    let DwarfName { raw, shown, .. } = hit.name?;
+    let DwarfName { raw, shown, start_line } = hit.name?;
     Some(SourceFrame {
         name: shown,
         raw_name: raw,
         file: hit.file,
         line: hit.line,
-        start_line: None,
+        start_line,
         inlined: true,
         source: NameSource::Dwarf,
     })

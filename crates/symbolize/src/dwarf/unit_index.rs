@@ -1,10 +1,15 @@
 //! Which unit an address belongs to.
 
-use gimli::{Dwarf, UnitType};
+use gimli::{Dwarf, Section as _, UnitType};
 
 use super::Slice;
-use super::unit::{Unit, range_budget};
+use super::unit::{Root, range_budget};
 use crate::ranges::{Range, RangeMap};
+use crate::span::Span;
+
+/// Abbreviations passed over for root entries, beyond some times what the file has: units may share
+/// one table, and a hostile file lets a million share one whose end is far.
+const MAX_SHARED_BYTES: usize = 64 << 20;
 
 /// The units of `.debug_info` and the addresses they state.
 #[derive(Default, Debug)]
@@ -21,6 +26,7 @@ impl UnitIndex {
         let mut offsets = Vec::new();
         let mut ranges = Vec::new();
         let mut budget = range_budget(dwarf);
+        let mut abbreviation_bytes = dwarf.debug_abbrev.reader().len() * 4 + MAX_SHARED_BYTES;
         let mut units = dwarf.units();
         while let Ok(Some(header)) = units.next() {
             let Some(offset) = header.debug_info_offset() else { continue };
@@ -30,9 +36,9 @@ impl UnitIndex {
             if !matches!(header.type_(), UnitType::Compilation | UnitType::Skeleton(_)) {
                 continue;
             }
-            let Ok(unit) = Unit::open_root(dwarf, header) else { continue };
+            let Ok(root) = Root::read(dwarf, header, &mut abbreviation_bytes) else { continue };
             let each = |begin, end| ranges.push(Range { begin, end, owner });
-            let added = unit.for_each_range(dwarf, &unit.extent, &mut budget, each);
+            let added = root.for_each_range(dwarf, &root.extent, &mut budget, each);
             if added.is_err() && budget == 0 {
                 break;
             }
@@ -41,8 +47,8 @@ impl UnitIndex {
     }
 
     /// The number of the unit that holds an address.
-    pub fn find(&self, address: u64) -> Option<u32> {
-        self.map.find(address)
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<u32> {
+        self.map.find(address, span)
     }
 
     /// Where a unit begins in `.debug_info`.
