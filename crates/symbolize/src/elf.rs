@@ -117,6 +117,13 @@ impl<'d> Elf<'d> {
         Some(&tail[..length.min(tail.len())])
     }
 
+    /// The tables that the loader reads. (Linkers may keep their own, as in a kernel with debug
+    /// information, where they are half of the file.)
+    pub fn loaded_relocations(&self) -> impl Iterator<Item = &Section<'d>> + '_ {
+        let is_loaded = |s: &&Section<'d>| s.flags & elf::SHF_ALLOC.0 != 0;
+        self.sections.iter().filter(|s| s.kind == elf::SHT_RELA).filter(is_loaded)
+    }
+
     /// Address and value of every relocation that only adds the load address
     /// (`R_*_RELATIVE` with an addend; RELR keeps its values in place).
     pub fn relative_relocations(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
@@ -125,8 +132,7 @@ impl<'d> Elf<'d> {
             Machine::Aarch64 => 1027,
             Machine::Other(_) => u64::MAX,
         };
-        let tables = self.sections.iter().filter(|s| s.kind == elf::SHT_RELA);
-        tables.flat_map(|s| s.bytes.as_chunks::<24>().0).filter_map(move |row| {
+        self.loaded_relocations().flat_map(|s| s.bytes.as_chunks::<24>().0).filter_map(move |row| {
             let word = |at: usize| row[at..at + 8].try_into().ok().map(u64::from_le_bytes);
             (word(8)? == kind).then_some((word(0)?, word(16)?))
         })

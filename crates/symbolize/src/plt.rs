@@ -27,11 +27,13 @@ pub(crate) struct PltStubs<'d>(Vec<Stub<'d>>);
 impl<'d> PltStubs<'d> {
     /// Decodes `.plt`, `.plt.sec` and `.plt.got`.
     pub fn read(elf: &Elf<'d>) -> Self {
-        let callees = callees(elf);
         let mut stubs = Vec::new();
-        let sections = elf.sections.iter().filter(|s| {
-            matches!(s.name, b".plt" | b".plt.sec" | b".plt.got") && !callees.is_empty()
-        });
+        let mut sections = elf
+            .sections
+            .iter()
+            .filter(|s| matches!(s.name, b".plt" | b".plt.sec" | b".plt.got"))
+            .peekable();
+        let callees = sections.peek().map(|_| callees(elf)).unwrap_or_default();
         for section in sections {
             let mut add = |start: usize, bytes: usize, slot: u64| {
                 let start = section.address.wrapping_add(start as u64);
@@ -116,7 +118,7 @@ fn callees<'d>(elf: &Elf<'d>) -> FxHashMap<u64, &'d [u8]> {
         Machine::Other(_) => return FxHashMap::default(),
     };
     let mut callees = FxHashMap::default();
-    for section in elf.sections.iter().filter(|s| s.kind == elf::SHT_RELA) {
+    for section in elf.loaded_relocations() {
         let Some(symbols) = elf.sections.get(section.link) else { continue };
         let strings = elf.sections.get(symbols.link).map_or(&[][..], |s| s.bytes);
         for row in section.bytes.as_chunks::<24>().0 {

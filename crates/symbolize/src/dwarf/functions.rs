@@ -138,12 +138,12 @@ impl<'a> Pass<'_, 'a> {
             if code == 0 {
                 // Zeros behind the last entry fill the unit up.
                 self.depth = self.depth.saturating_sub(1);
+                self.open.pop_if(|closed| closed.depth >= self.depth);
                 continue;
             }
             let plan = abbreviations.plan(code)?;
             match plan.kind {
                 Kind::Function | Kind::Inlined => {
-                    while self.open.pop_if(|outer| outer.depth >= self.depth).is_some() {}
                     let own =
                         Origin { offset: unit.offset + at, in_supplement: unit.in_supplement };
                     self.read_code(&mut cursor, plan, own)?;
