@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use object::elf;
 use rustc_hash::FxHashMap;
 
 use crate::demangle;
@@ -119,8 +118,8 @@ fn callees<'d>(elf: &Elf<'d>) -> FxHashMap<u64, &'d [u8]> {
     };
     let mut callees = FxHashMap::default();
     for section in elf.loaded_relocations() {
-        let Some(symbols) = elf.sections.get(section.link) else { continue };
-        let strings = elf.sections.get(symbols.link).map_or(&[][..], |s| s.bytes);
+        let Some(symbols) = elf.tables().get(section.link) else { continue };
+        let strings = elf.tables().get(symbols.link).map_or(&[][..], |s| s.bytes);
         for row in section.bytes.as_chunks::<24>().0 {
             let word = |at: usize| row[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
             let (slot, info) = (word(0), word(8));

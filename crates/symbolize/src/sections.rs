@@ -5,7 +5,7 @@ use std::io::Read as _;
 
 use object::elf;
 
-use crate::elf::{Elf, Section};
+use crate::elf::{Elf, Section, relocatable};
 
 /// How much compressed sections of one file may inflate to, in total.
 ///
@@ -30,11 +30,16 @@ pub(crate) fn content<'d>(
     name: &str,
     budget: &mut InflateBudget,
 ) -> Option<Cow<'d, [u8]>> {
-    if let Some(section) = elf.section(name.as_bytes()) {
-        return match section.flags & elf::SHF_COMPRESSED.0 {
-            0 => Some(Cow::Borrowed(section.bytes)),
-            _ => inflate(section, elf.is_64, budget).map(Cow::Owned),
+    if let Some(number) = elf.tables().iter().position(|s| s.name == name.as_bytes()) {
+        let section = &elf.tables()[number];
+        let mut content = match section.flags & elf::SHF_COMPRESSED.0 {
+            0 => Cow::Borrowed(section.bytes),
+            _ => Cow::Owned(inflate(section, elf.is_64, budget)?),
         };
+        if elf.is_relocatable && !content.is_empty() {
+            relocatable::relocate(elf, number, content.to_mut());
+        }
+        return Some(content);
     }
     // GNU's older spelling: `.zdebug_…`, "ZLIB", the size big-endian.
     let Some(rest) = name.strip_prefix(".debug") else { return Some(Cow::Borrowed(&[])) };
@@ -102,6 +107,8 @@ mod tests {
             address: 0,
             size_bytes: bytes.len() as u64,
             link: 0,
+            info: 0,
+            alignment: 1,
             bytes,
         };
         inflate(&section, true, &mut InflateBudget::for_file(bytes))

@@ -72,8 +72,7 @@ impl<'d> Symbols<'d> {
         })
     }
 
-    /// Where symbols, debug and unwind information are looked for, in this order. (MiniDebugInfo,
-    /// an ELF file inside the image, will stand between the two.)
+    /// Where symbols, debug and unwind information are looked for, in this order.
     fn files(&self) -> Vec<&Elf<'d>> {
         self.image.iter().chain(&self.debug).collect()
     }
