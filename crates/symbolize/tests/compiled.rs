@@ -188,7 +188,7 @@ extern \"C\" int all(int x) {
 fn inlined_functions_stand_with_their_namespaces_and_classes() {
     let scratch = Scratch::new("scopes");
     scratch.write("a.cpp", SHAPES);
-    for options in ["-gdwarf-4", "-gdwarf-5", "-gdwarf64"] {
+    for options in ["-gdwarf-4", "-gdwarf-5", "-g -gdwarf64"] {
         scratch.run("g++", &format!("g++ -O2 {options} -c -o a.o a.cpp"));
         let file = scratch.read("a.o");
         let symbols = image(&file);
