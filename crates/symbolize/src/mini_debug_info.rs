@@ -5,8 +5,8 @@ use std::io::Read as _;
 
 use crate::elf::Elf;
 
-/// Larger ones are refused. Those of the largest programs have some 20 MiB.
-const MAX_BYTES: u64 = 64 << 20;
+/// Larger ones are refused: names and addresses of local functions are all they hold.
+const MAX_BYTES: u64 = 32 << 20;
 
 /// What the decoder may take; `xz -9` asks for 64 MiB.
 const MAX_DECODER_KIB: u32 = 80 << 10;

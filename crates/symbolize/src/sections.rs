@@ -10,13 +10,13 @@ use crate::elf::{Elf, Section, relocatable};
 /// How much compressed sections of one file may inflate to, in total.
 ///
 /// The size they declare is the file's own claim, and allocating it before checking let a file of
-/// 7 KiB take 386 MB (object issue 950). Real debug sections shrink to a half or a tenth, the
-/// emptiest ones (address ranges of a large kernel) to a fiftieth.
+/// 7 KiB take 386 MB (object issue 950). All debug sections of a real file together shrink to a
+/// half or a tenth.
 pub(crate) struct InflateBudget(u64);
 
 impl InflateBudget {
     const BASE_BYTES: u64 = 64 << 20;
-    const RATIO: u64 = 64;
+    const RATIO: u64 = 16;
 
     pub fn for_file(bytes: &[u8]) -> Self {
         Self(Self::BASE_BYTES.saturating_add((bytes.len() as u64).saturating_mul(Self::RATIO)))

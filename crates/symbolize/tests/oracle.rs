@@ -236,7 +236,8 @@ fn c_and_cpp_programs_agree_with_llvm_symbolizer() {
     let scratch = Scratch::new("llvm");
     let (c, cpp) = (scratch.write("a.c", C), scratch.write("a.cpp", CPP));
     for (compiler, package, source) in [("gcc", "gcc", &c), ("g++", "g++", &cpp)] {
-        for options in [["-g", "-O2"], ["-ggdb", "-gdwarf64"], ["-gdwarf-4", "-O2"], ["-g", "-O0"]] {
+        for options in [["-g", "-O2"], ["-ggdb", "-gdwarf64"], ["-gdwarf-4", "-O2"], ["-g", "-O0"]]
+        {
             let program = scratch.0.join(format!("{compiler}{}{}", options[0], options[1]));
             run(compiler, package, |c| c.args(options).arg("-o").arg(&program).arg(source));
             compare_with_llvm(&program);

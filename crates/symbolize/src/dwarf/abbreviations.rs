@@ -10,6 +10,7 @@ use gimli::{DwAt, DwForm, DwTag, Encoding};
 use rustc_hash::FxHashMap;
 
 use super::Damaged;
+use super::budget::Budget;
 use super::cursor::Cursor;
 use super::form::{self, Length, Value};
 
@@ -305,8 +306,10 @@ fn wanted(kind: Kind, name: DwAt) -> Option<Attribute> {
 
 /// Tables in use: units share them (dwz lets all partial units share one), and names are read out
 /// of units whose entries are not.
-#[derive(Default)]
-pub(super) struct AbbreviationCache(Mutex<CachedTables>);
+pub(super) struct AbbreviationCache {
+    cached: Mutex<CachedTables>,
+    budget: Budget,
+}
 
 /// Of the supplement or not, offset in `.debug_abbrev`, and what decides how long values are.
 type Key = (bool, usize, u8, bool, bool);
@@ -320,6 +323,11 @@ struct CachedTables {
 impl AbbreviationCache {
     const MAX_BYTES: usize = 24 << 20;
 
+    /// For tables that have so many bytes in all.
+    pub fn new(bytes: usize) -> Self {
+        Self { cached: Mutex::default(), budget: Budget::for_section(bytes) }
+    }
+
     /// The table at an offset of `section`, which is that of the supplement or not.
     pub fn get(
         &self,
@@ -328,14 +336,16 @@ impl AbbreviationCache {
         offset: usize,
         encoding: Encoding,
     ) -> Result<Arc<Abbreviations>, Damaged> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = || self.cached.lock().unwrap_or_else(PoisonError::into_inner);
         let is_64_bit = encoding.format == gimli::Format::Dwarf64;
         let key = (in_supplement, offset, encoding.address_size, is_64_bit, encoding.version <= 2);
         if let Some(table) = lock().tables.get(&key) {
             return Ok(Arc::clone(table));
         }
-        let (table, _) = Abbreviations::read(section.get(offset..).ok_or(Damaged)?, encoding)?;
-        let table = Arc::new(table);
+        let section = section.get(offset..).ok_or(Damaged)?;
+        let table = Abbreviations::read(section, encoding);
+        self.budget.spend(table.as_ref().map_or(MAX_TABLE_BYTES, |(_, bytes)| *bytes))?;
+        let table = Arc::new(table?.0);
         let mut cached = lock();
         if cached.heap_bytes + table.heap_bytes() > Self::MAX_BYTES {
             *cached = CachedTables::default();

@@ -28,6 +28,13 @@ pub(super) struct Inlined {
 /// 60, and a hostile file nests a million in ten megabytes.
 const MAX_DEPTH: u8 = 254;
 
+/// Functions, inlined calls and their ranges of one unit: what comes after so many is left out. (An
+/// inflated section may hold one in every byte or two.)
+const MAX_ENTRIES: usize = 2 << 20;
+
+/// Functions within functions, and inlined calls: what is nested deeper ends the unit.
+const MAX_OPEN: usize = 4096;
+
 /// A unit's functions.
 #[derive(Debug)]
 pub(super) struct Functions {
@@ -168,6 +175,10 @@ impl<'a> Pass<'_, 'a> {
         own: Origin,
     ) -> Result<(), Damaged> {
         let entry = self.read_entry(cursor, plan)?;
+        let count = self.origins.len() + self.inlined.len() + self.ranges.len();
+        if count + self.inlined_ranges.len() > MAX_ENTRIES || self.open.len() > MAX_OPEN {
+            return Err(Damaged);
+        }
         let depth = self.depth;
         let (outer_function, outer_inlined) =
             self.open.last().map_or((None, None), |outer| (outer.function, outer.inlined));

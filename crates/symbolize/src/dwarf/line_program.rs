@@ -1,9 +1,8 @@
 //! Runs a unit's line program: rows of (address, file, line), DWARF 5 section 6.2.
 
-use gimli::LineProgramHeader;
-
+use super::Damaged;
 use super::cursor::Cursor;
-use super::{Damaged, Slice};
+use super::line_header::Header;
 
 /// From this address to the next row's.
 #[derive(Clone, Copy, Debug)]
@@ -15,13 +14,17 @@ pub(super) struct Row {
     pub line: u32,
 }
 
+/// Rows of one unit; what comes after so many has no lines. (An inflated section may hold a row in
+/// every byte.)
+const MAX_ROWS: usize = 4 << 20;
+
 /// The file index of a sequence's end.
 pub(super) const END: u32 = u32::MAX;
 
 /// All sequences in order of their addresses, each with its end. Of sequences that overlap (dead
 /// code at address 0, folded functions) the first holds. Where the program is damaged, what came
 /// before holds.
-pub(super) fn rows(header: &LineProgramHeader<Slice<'_>>) -> Vec<Row> {
+pub(super) fn rows(header: &Header<'_>) -> Vec<Row> {
     let mut machine = Machine::new(header);
     let _ = machine.run();
     machine.rows.truncate(machine.start);
@@ -32,7 +35,7 @@ pub(super) fn rows(header: &LineProgramHeader<Slice<'_>>) -> Vec<Row> {
 type Sequence = (u64, u64, std::ops::Range<usize>);
 
 struct Machine<'h, 'a> {
-    header: &'h LineProgramHeader<Slice<'a>>,
+    header: &'h Header<'a>,
     cursor: Cursor<'a>,
     address: u64,
     file_index: u32,
@@ -46,8 +49,8 @@ struct Machine<'h, 'a> {
 }
 
 impl<'h, 'a> Machine<'h, 'a> {
-    fn new(header: &'h LineProgramHeader<Slice<'a>>) -> Self {
-        let program = header.raw_program_buf().slice();
+    fn new(header: &'h Header<'a>) -> Self {
+        let program = header.program;
         Self {
             header,
             cursor: Cursor::new(program, 0),
@@ -56,7 +59,7 @@ impl<'h, 'a> Machine<'h, 'a> {
             line: 1,
             is_dead: false,
             // Most opcodes are special ones, each a row; many rows repeat the line before.
-            rows: Vec::with_capacity(program.len() / 3),
+            rows: Vec::with_capacity((program.len() / 3).min(MAX_ROWS / 16)),
             start: 0,
             sequences: Vec::new(),
         }
@@ -64,14 +67,10 @@ impl<'h, 'a> Machine<'h, 'a> {
 
     fn run(&mut self) -> Result<(), Damaged> {
         let header = self.header;
-        let (base, range) = (i32::from(header.line_base()), header.line_range());
+        let (base, range) = (i32::from(header.line_base), header.line_range);
         let opcode_base = header.opcode_base();
-        let step = u64::from(header.minimum_instruction_length());
-        // Several operations per instruction: only Itanium has had them.
-        if range == 0 || header.maximum_operations_per_instruction() > 1 {
-            return Err(Damaged);
-        }
-        while !self.cursor.is_at_end() {
+        let step = u64::from(header.minimum_instruction_bytes);
+        while !self.cursor.is_at_end() && self.rows.len() < MAX_ROWS {
             let opcode = self.cursor.u8()?;
             if opcode >= opcode_base {
                 let special = opcode - opcode_base;
@@ -110,8 +109,8 @@ impl<'h, 'a> Machine<'h, 'a> {
 
     /// Opcodes that change nothing we read, and those of the future.
     fn skip_operands(&mut self, opcode: u8) -> Result<(), Damaged> {
-        let lengths = self.header.standard_opcode_lengths().slice();
-        let operands = lengths.get(usize::from(opcode).wrapping_sub(1)).ok_or(Damaged)?;
+        let operands = &self.header.operands;
+        let operands = operands.get(usize::from(opcode).wrapping_sub(1)).ok_or(Damaged)?;
         for _ in 0..*operands {
             self.cursor.uleb()?;
         }

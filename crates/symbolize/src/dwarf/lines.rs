@@ -4,6 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use gimli::{AttributeValue, Dwarf, Section as _};
 
+use super::budget::Budget;
+use super::form::Value;
+use super::line_header::Header;
 use super::line_program::{self, END, Row};
 use super::unit::Root;
 use super::{Damaged, Slice};
@@ -11,6 +14,9 @@ use crate::span::Span;
 
 /// Longer paths are cut: beyond what any file system opens.
 const MAX_PATH_BYTES: usize = 8 << 10;
+
+/// What a header that cannot be read costs of the budget: nobody knows its length.
+const UNREADABLE_BYTES: usize = 1 << 20;
 
 /// A row as an answer.
 pub(super) struct FoundRow {
@@ -48,29 +54,29 @@ struct File {
 
 impl Lines {
     /// Runs a unit's line program. Where it is damaged, what came before holds.
-    pub fn read<'a>(dwarf: &Dwarf<Slice<'a>>, root: &Root<'a>) -> Result<Self, Damaged> {
-        let offset = root.line_program.ok_or(Damaged)?;
-        let program = dwarf.debug_line.program(offset, root.gimli.address_size(), None, None)?;
-        let header = program.header();
-        let part = |value| {
-            PathPart::of(dwarf, &root.gimli, value, |text| {
-                PathPart::Line(text.offset_from(*dwarf.debug_line.reader()))
-            })
-        };
-        let comp_dir = root.comp_dir.map_or(PathPart::None, |value| {
-            PathPart::of(dwarf, &root.gimli, value, |text| {
-                PathPart::Info(text.offset_from(*dwarf.debug_info.reader()))
-            })
-        });
-        let version = header.version();
-        let directories = header.include_directories().iter().map(|d| part(*d)).collect();
-        let files = header.file_names().iter().map(|file| File {
-            directory: file.directory_index(),
-            name: part(file.path_name()),
+    pub fn read<'a>(
+        dwarf: &Dwarf<Slice<'a>>,
+        root: &Root<'a>,
+        budget: &Budget,
+    ) -> Result<Self, Damaged> {
+        let offset = root.line_program.ok_or(Damaged)?.0;
+        let section = dwarf.debug_line.reader().slice();
+        let header = Header::read(section, offset, root.gimli.address_size());
+        budget.spend(header.as_ref().map_or(UNREADABLE_BYTES, |header| header.unit_bytes))?;
+        let header = header?;
+        let part = |value| PathPart::of(dwarf, &root.gimli, value);
+        let comp_dir = root
+            .comp_dir
+            .map_or(PathPart::None, |value| PathPart::of_root(dwarf, &root.gimli, value));
+        let directories = header.directories.iter().map(|name| part(*name)).collect();
+        let files = header.files.iter().map(|(directory, name)| File {
+            directory: *directory,
+            name: part(*name),
             path: OnceLock::new(),
         });
         let files = files.collect();
-        Ok(Self { rows: line_program::rows(header), version, comp_dir, directories, files })
+        let rows = line_program::rows(&header);
+        Ok(Self { rows, version: header.version, comp_dir, directories, files })
     }
 
     /// The row that holds an address.
@@ -123,23 +129,44 @@ impl Lines {
 }
 
 impl PathPart {
-    /// `inline` places a text that stands in the attribute itself.
-    fn of<'a>(
+    /// Of a line program's table.
+    fn of<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &gimli::Unit<Slice<'a>>, value: Value) -> Self {
+        let Ok(number) = usize::try_from(value.number) else { return Self::None };
+        match value.form {
+            gimli::DW_FORM_string => Self::Line(number),
+            gimli::DW_FORM_strp => Self::Str(number),
+            gimli::DW_FORM_line_strp => Self::LineStr(number),
+            gimli::DW_FORM_strp_sup | gimli::DW_FORM_GNU_strp_alt => Self::SupplementStr(number),
+            gimli::DW_FORM_strx
+            | gimli::DW_FORM_strx1
+            | gimli::DW_FORM_strx2
+            | gimli::DW_FORM_strx3
+            | gimli::DW_FORM_strx4 => Self::indexed(dwarf, unit, number),
+            _ => Self::None,
+        }
+    }
+
+    /// Of a unit's root entry.
+    fn of_root<'a>(
         dwarf: &Dwarf<Slice<'a>>,
         unit: &gimli::Unit<Slice<'a>>,
         value: AttributeValue<Slice<'a>>,
-        inline: impl Fn(Slice<'a>) -> Self,
     ) -> Self {
         match value {
-            AttributeValue::String(text) => inline(text),
+            AttributeValue::String(text) => {
+                Self::Info(text.offset_from(*dwarf.debug_info.reader()))
+            }
             AttributeValue::DebugStrRef(offset) => Self::Str(offset.0),
             AttributeValue::DebugLineStrRef(offset) => Self::LineStr(offset.0),
             AttributeValue::DebugStrRefSup(offset) => Self::SupplementStr(offset.0),
-            AttributeValue::DebugStrOffsetsIndex(index) => {
-                dwarf.string_offset(unit, index).map_or(Self::None, |offset| Self::Str(offset.0))
-            }
+            AttributeValue::DebugStrOffsetsIndex(index) => Self::indexed(dwarf, unit, index.0),
             _ => Self::None,
         }
+    }
+
+    fn indexed<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &gimli::Unit<Slice<'a>>, index: usize) -> Self {
+        let offset = dwarf.string_offset(unit, gimli::DebugStrOffsetsIndex(index));
+        offset.map_or(Self::None, |offset| Self::Str(offset.0))
     }
 
     fn text<'a>(self, dwarf: &Dwarf<Slice<'a>>) -> &'a [u8] {

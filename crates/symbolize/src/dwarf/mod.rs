@@ -12,17 +12,19 @@
 //! form, cursor   how long values are; numbers from bytes
 //! ```
 //!
-//! gimli reads what is rare (headers, range lists, file tables); entries and line programs, where the
-//! time goes, are read here.
+//! gimli reads what is rare (units' headers, range lists); entries and line programs, where the time
+//! goes, are read here.
 //!
 //! Everything kept is plain numbers, so sections may be inflated and owned here and one value may
 //! be asked from several threads. Still to come: split units (`.dwo`, `.dwp`), of which only the
 //! skeleton is read.
 
 mod abbreviations;
+mod budget;
 mod cursor;
 mod form;
 mod functions;
+mod line_header;
 mod line_program;
 mod lines;
 mod names;
@@ -33,13 +35,14 @@ mod unit_index;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian};
+use gimli::{Dwarf, DwarfSections, EndianSlice, LittleEndian, Section as _};
 use rustc_hash::FxHashMap;
 
 use crate::elf::Elf;
 use crate::sections::{self, InflateBudget};
 use crate::span::Span;
 use abbreviations::AbbreviationCache;
+use budget::Budget;
 use functions::Functions;
 use lines::Lines;
 pub(crate) use names::DwarfName;
@@ -62,6 +65,7 @@ pub(crate) struct DebugInfo<'d> {
     units: Mutex<UnitCache>,
     names: Names,
     abbreviations: AbbreviationCache,
+    line_budget: Budget,
 }
 
 /// One function of an answer, innermost first; the last one is the physical function.
@@ -105,13 +109,20 @@ impl<'d> DebugInfo<'d> {
         let main = load(elf);
         let supplement = supplement.map(load);
         let index = UnitIndex::read(&main.borrow(slice));
+        let (line_bytes, abbreviation_bytes) = {
+            let dwarf = main.borrow(slice);
+            let bytes = |dwarf: &Dwarf<Slice<'_>>| dwarf.debug_abbrev.reader().len();
+            let shared = supplement.as_ref().map_or(0, |s| bytes(&s.borrow(slice)));
+            (dwarf.debug_line.reader().len(), bytes(&dwarf) + shared)
+        };
         Some(Self {
             main,
             supplement,
             index,
             units: Mutex::default(),
             names: Names::default(),
-            abbreviations: AbbreviationCache::default(),
+            abbreviations: AbbreviationCache::new(abbreviation_bytes),
+            line_budget: Budget::for_section(line_bytes),
         })
     }
 
@@ -136,7 +147,7 @@ impl<'d> DebugInfo<'d> {
     pub fn with_unit<T>(&self, number: u32, ask: impl FnOnce(&OpenUnit<'_, '_>) -> T) -> T {
         let dwarf = self.dwarf();
         let unit = Unit::open(&dwarf, self.index.offset(number), false, &self.abbreviations);
-        let decoded = unit.as_ref().map(|unit| DecodedUnit::read(&dwarf, unit));
+        let decoded = unit.as_ref().map(|unit| DecodedUnit::read(&dwarf, unit, &self.line_budget));
         let decoded = decoded.map_err(|damaged| *damaged);
         ask(&OpenUnit { info: self, dwarf: &dwarf, unit: &unit, decoded: &decoded })
     }
@@ -189,7 +200,7 @@ impl<'d> DebugInfo<'d> {
         }
         let offset = self.index.offset(number);
         let decoded = Arc::new(match Unit::open(dwarf, offset, false, &self.abbreviations) {
-            Ok(unit) => DecodedUnit::read(dwarf, &unit),
+            Ok(unit) => DecodedUnit::read(dwarf, &unit, &self.line_budget),
             Err(Damaged) => DecodedUnit { functions: Err(Damaged), lines: Err(Damaged) },
         });
         let bytes = decoded.heap_bytes();
@@ -223,8 +234,9 @@ impl OpenUnit<'_, '_> {
 }
 
 impl DecodedUnit {
-    fn read<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<'a>) -> Self {
-        Self { functions: Functions::read(dwarf, unit), lines: Lines::read(dwarf, &unit.root) }
+    fn read<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<'a>, line_budget: &Budget) -> Self {
+        let lines = Lines::read(dwarf, &unit.root, line_budget);
+        Self { functions: Functions::read(dwarf, unit), lines }
     }
 
     fn heap_bytes(&self) -> usize {

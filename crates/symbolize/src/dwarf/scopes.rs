@@ -12,6 +12,9 @@ use crate::span::Span;
 /// Deeper nesting is left out of names.
 const MAX_DEPTH: usize = 32;
 
+/// What stands behind so many in one unit is not qualified.
+const MAX_SCOPES: usize = 1 << 18;
+
 /// Longer qualified names are cut.
 const MAX_BYTES: usize = 16 << 10;
 
@@ -69,6 +72,9 @@ impl Scopes {
                     _ => depth += usize::from(plan.has_children),
                 }
                 continue;
+            }
+            if self.scopes.len() >= MAX_SCOPES {
+                return Err(Damaged);
             }
             let (mut name, mut declared_at) = (None, None);
             unit.abbreviations.read_attributes(&mut cursor, plan, |attribute, value| {

@@ -11,6 +11,9 @@ use crate::span::Span;
 /// one table, and a hostile file lets a million share one whose end is far.
 const MAX_SHARED_BYTES: usize = 64 << 20;
 
+/// Units that are read: what stands behind so many is not found.
+const MAX_UNITS: usize = 1 << 19;
+
 /// The units of `.debug_info` and the addresses they state.
 #[derive(Default, Debug)]
 pub(super) struct UnitIndex {
@@ -31,6 +34,9 @@ impl UnitIndex {
         while let Ok(Some(header)) = units.next() {
             let Some(offset) = header.debug_info_offset() else { continue };
             let owner = offsets.len() as u32;
+            if offsets.len() >= MAX_UNITS {
+                break;
+            }
             offsets.push(offset.0);
             // Partial units hold what others refer to; type units hold no code.
             if !matches!(header.type_(), UnitType::Compilation | UnitType::Skeleton(_)) {
@@ -66,7 +72,9 @@ impl UnitIndex {
 pub(super) fn unit_offsets(dwarf: &Dwarf<Slice<'_>>) -> Vec<usize> {
     let mut offsets = Vec::new();
     let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
+    while let Ok(Some(header)) = units.next()
+        && offsets.len() < MAX_UNITS
+    {
         offsets.extend(header.debug_info_offset().map(|offset| offset.0));
     }
     offsets
