@@ -36,6 +36,6 @@ fuzz_target!(|bytes: &[u8]| {
     ask(Files { image: Some(image), debug: Some(debug), supplement: Some(supplement) });
     ask(Files { image: None, debug: Some(bytes), supplement: None });
     if let Ok(name) = std::str::from_utf8(bytes) {
-        assert!(demangle(name).len() <= name.len().max(64 << 10));
+        assert!(demangle(name).len() <= name.len().max(16 << 10));
     }
 });

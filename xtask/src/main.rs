@@ -46,7 +46,11 @@ enum Command {
         check: bool,
     },
     /// Record testdata's archives again
-    Fixtures,
+    Fixtures {
+        /// Only this case
+        #[arg(long)]
+        only: Option<String>,
+    },
     /// Measure the budgets of recording, side by side with perf
     Bench {
         /// Seconds of the steady-state measurement
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
         Command::Demo { seconds } => demo::run(seconds),
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
-        Command::Fixtures => fixtures::run(),
+        Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Bench { seconds } => bench::run(seconds),
         Command::ComparePerf { command } => compare::run(&command),
         Command::Dist => dist::run(),

@@ -7,6 +7,7 @@
 mod live {
     mod accounting;
     mod interrupted;
+    mod languages;
     mod names;
     mod recording;
 }

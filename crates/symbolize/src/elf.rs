@@ -70,6 +70,8 @@ pub(crate) struct Elf<'d> {
     /// What stands in for it.
     from_segments: Vec<Section<'d>>,
     note_ranges: Vec<(u64, u64)>,
+    /// Offset and size of the dynamic linker's table.
+    dynamic: Option<(u64, u64)>,
 }
 
 impl<'d> Elf<'d> {
@@ -105,7 +107,7 @@ impl<'d> Elf<'d> {
             match row.p_type(LittleEndian) {
                 elf::PT_LOAD => segments.push(segment),
                 elf::PT_NOTE => note_ranges.push((segment.file_offset.0, segment.file_bytes)),
-                elf::PT_DYNAMIC => dynamic = row.data(LittleEndian, bytes).ok(),
+                elf::PT_DYNAMIC => dynamic = Some((segment.file_offset.0, segment.file_bytes)),
                 elf::PT_GNU_EH_FRAME => unwind_at = segment.svma.0,
                 _ => {}
             }
@@ -124,11 +126,27 @@ impl<'d> Elf<'d> {
             sections,
             from_segments: Vec::new(),
             note_ranges,
+            dynamic,
         };
         if file.sections.is_empty() && file.is_64 {
-            file.from_segments = dynamic::sections(&file, dynamic.unwrap_or_default(), unwind_at);
+            file.from_segments = dynamic::sections(&file, unwind_at);
         }
         Ok(file)
+    }
+
+    /// The dynamic linker's table: rows of tag and value.
+    fn dynamic_rows(&self) -> &'d [[u8; 16]] {
+        let bytes = self
+            .dynamic
+            .filter(|_| self.is_64)
+            .and_then(|(offset, size)| self.bytes.read_bytes_at(offset, size).ok());
+        bytes.unwrap_or_default().as_chunks::<16>().0
+    }
+
+    /// The value of a tag in the dynamic linker's table.
+    fn dynamic_value(&self, tag: i64) -> Option<u64> {
+        let row = self.dynamic_rows().iter().find(|row| row[..8] == tag.to_le_bytes())?;
+        row[8..].try_into().ok().map(u64::from_le_bytes)
     }
 
     /// The section table, or what stands in for it.
@@ -178,18 +196,24 @@ impl<'d> Elf<'d> {
         self.tables().iter().filter(|s| s.kind == elf::SHT_RELA).filter(is_loaded)
     }
 
-    /// Address and value of every relocation that only adds the load address
-    /// (`R_*_RELATIVE` with an addend; RELR keeps its values in place).
+    /// Address and value of every relocation that only adds the load address (`R_*_RELATIVE`), as
+    /// the dynamic linker finds them. RELR is left out: it keeps its values in place.
     pub fn relative_relocations(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let kind = match self.machine {
             Machine::X86_64 => 8,
             Machine::Aarch64 => 1027,
             Machine::Other(_) => u64::MAX,
         };
-        self.loaded_relocations().flat_map(|s| s.bytes.as_chunks::<24>().0).filter_map(move |row| {
-            let word = |at: usize| row[at..at + 8].try_into().ok().map(u64::from_le_bytes);
-            (word(8)? == kind).then_some((word(0)?, word(16)?))
-        })
+        let word = |row: &[u8], at: usize| Some(u64::from_le_bytes(*row.get(at..)?.first_chunk()?));
+        self.relocation_table().unwrap_or_default().as_chunks::<24>().0.iter().filter_map(
+            move |row| (word(row, 8)? == kind).then_some((word(row, 0)?, word(row, 16)?)),
+        )
+    }
+
+    fn relocation_table(&self) -> Option<&'d [u8]> {
+        let table = self.bytes_at(self.dynamic_value(elf::DT_RELA.0)?)?;
+        let size = usize::try_from(self.dynamic_value(elf::DT_RELASZ.0)?).ok()?;
+        Some(&table[..size.min(table.len())])
     }
 
     /// The descriptor of the first note of that owner and type, from the sections (which survive in

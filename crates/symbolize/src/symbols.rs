@@ -1,5 +1,6 @@
 //! One module ready for look-ups.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
@@ -8,7 +9,7 @@ use rayon::prelude::*;
 use crate::dwarf::{Damaged, DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
-use crate::go::{GoCode, GoFunction};
+use crate::go::GoCode;
 use crate::plt::PltStubs;
 use crate::span::Span;
 use crate::symbol_table::{Named, SymbolTable};
@@ -80,13 +81,29 @@ impl<'d> Symbols<'d> {
     /// Whether the frame pointer is the function's own at an address: where it is not, a walk
     /// along frame pointers has skipped the direct caller.
     pub fn frame_pointer(&self, address: Svma) -> FramePointer {
-        if let GoCode::Table(table) = self.go()
-            && let Some(answer) = table.frame_pointer(address.0)
-        {
-            return answer;
+        self.frame_pointer_range(address).0
+    }
+
+    /// As [`Symbols::frame_pointer`], and the addresses around it that have the same answer.
+    pub fn frame_pointer_range(&self, address: Svma) -> (FramePointer, Range<u64>) {
+        let mut span = Span::ALL;
+        let answer = self.find_frame_pointer(address.0, &mut span);
+        if !(span.begin..span.end).contains(&address.0) {
+            span = Span::ALL; // a hostile file's tables need not be sorted
+            span.narrow_to(address.0);
+        }
+        (answer, span.begin..span.end)
+    }
+
+    fn find_frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
+        if let GoCode::Table(table) = self.go() {
+            span.narrow_to(address);
+            if let Some(answer) = table.frame_pointer(address) {
+                return answer;
+            }
         }
         let rules = self.unwind.get_or_init(|| UnwindRules::read(&self.files()));
-        rules.frame_pointer(address.0)
+        rules.frame_pointer(address, span)
     }
 
     /// The functions at an address, the innermost inlined one first, the physical function last;
@@ -96,8 +113,10 @@ impl<'d> Symbols<'d> {
     /// Inlined calls and lines come from DWARF. The physical function's name is that of its symbol
     /// where a table has one with a size: a module has the same names with and without its debug
     /// file, libc's functions their public names (DWARF calls them `__GI_…`), and pieces that
-    /// compilers split off theirs (`.cold`, `.part.0`). In Go code it is that of the pclntab, which
-    /// every build has; C code linked into a Go program is never given a Go name.
+    /// compilers split off theirs (`.cold`, `.part.0`). In Go code everything comes from the
+    /// pclntab, which every build has: names as the linker wrote them (raw; type arguments are
+    /// abbreviated for display), inlined calls, lines, start lines. C code linked into a Go program
+    /// is never given a Go name.
     ///
     /// # Errors
     /// Why there is no name: [`NoName::NoSymbols`], [`NoName::OutOfRange`],
@@ -119,12 +138,13 @@ impl<'d> Symbols<'d> {
     /// Works in parallel on rayon's threads, unit by unit: each unit that is hit is decoded once and
     /// forgotten when its addresses are answered.
     pub fn lookup_all(&self, addresses: &[Svma]) -> Vec<Found> {
-        let info = self.debug_info();
+        // Go's tables answer without units.
+        let info = self.debug_info().filter(|_| !matches!(self.go(), GoCode::Table(_)));
         let unit_of = |address| info?.unit_at(address, &mut { Span::ALL });
-        let mut order: Vec<(Option<u32>, u64, usize)> =
+        let mut order: Vec<Asked> =
             addresses.iter().enumerate().map(|(at, a)| (unit_of(a.0), a.0, at)).collect();
         order.par_sort_unstable();
-        let mut groups: Vec<&[(Option<u32>, u64, usize)]> = Vec::new();
+        let mut groups: Vec<&[Asked]> = Vec::new();
         for group in order.chunk_by(|a, b| a.0 == b.0) {
             let largest = if group[0].0.is_some() { usize::MAX } else { ADDRESSES_WITHOUT_UNIT };
             groups.extend(group.chunks(largest));
@@ -134,12 +154,9 @@ impl<'d> Symbols<'d> {
             .with_max_len(1)
             .map(|group| match (info, group[0].0) {
                 (Some(info), Some(number)) => info.with_unit(number, |unit| {
-                    self.found_in_order(group, |address, span| unit.lookup(address, span))
+                    in_order(group, |at| self.found(at, |span| unit.lookup(at.0, span)))
                 }),
-                _ => self.found_in_order(group, |address, span| match info {
-                    Some(info) => info.lookup(address, span),
-                    None => Ok(Vec::new()),
-                }),
+                _ => in_order(group, |at| self.lookup_range(at)),
             })
             .collect();
         let mut found: Vec<Option<Found>> = vec![None; addresses.len()];
@@ -149,41 +166,31 @@ impl<'d> Symbols<'d> {
         found.into_iter().flatten().collect()
     }
 
-    /// Answers for ascending addresses. Neighbours often share one.
-    fn found_in_order(
-        &self,
-        group: &[(Option<u32>, u64, usize)],
-        ask: impl Fn(u64, &mut Span) -> Result<Vec<Hit>, Damaged>,
-    ) -> Vec<(usize, Found)> {
-        let mut answers: Vec<(usize, Found)> = Vec::with_capacity(group.len());
-        for (_, address, at) in group {
-            let found = match answers.last() {
-                Some((_, before)) if before.extent.contains(address) => before.clone(),
-                _ => self.found(Svma(*address), |span| ask(*address, span)),
-            };
-            answers.push((*at, found));
-        }
-        answers
-    }
-
     fn found(
         &self,
         address: Svma,
         ask: impl FnOnce(&mut Span) -> Result<Vec<Hit>, Damaged>,
     ) -> Found {
         let mut span = Span::ALL;
-        let hits = ask(&mut span);
-        let names = self.name(address, hits, &mut span);
+        let names = self.name(address, ask, &mut span);
         Found { names, extent: span.begin..span.end.max(address.0.saturating_add(1)) }
     }
 
-    /// What the tables together say, given what debug information says.
+    /// What the tables together say; `ask` asks debug information.
     fn name(
         &self,
         address: Svma,
-        hits: Result<Vec<Hit>, Damaged>,
+        ask: impl FnOnce(&mut Span) -> Result<Vec<Hit>, Damaged>,
         span: &mut Span,
     ) -> Result<Vec<SourceFrame>, NoName> {
+        let go = self.go().frames(address.0, span);
+        if let Some(Ok(frames)) = go {
+            return Ok(frames);
+        }
+        if self.has_go() {
+            span.narrow_to(address.0); // how far code is not Go's, its tables do not say
+        }
+        let hits = ask(span);
         let damaged = hits.is_err();
         let mut hits = hits.unwrap_or_default();
         let physical = hits.pop();
@@ -193,24 +200,12 @@ impl<'d> Symbols<'d> {
             None => (None, None, None),
         };
         let start_line = stated.as_ref().and_then(|stated| stated.start_line);
-        let go = match self.go() {
-            GoCode::Table(table) => {
-                span.narrow_to(address.0);
-                table.find(address.0)
-            }
-            GoCode::Obfuscated => Some(GoFunction::Obfuscated),
-            GoCode::None => None,
-        };
-        let obfuscated = matches!(go, Some(GoFunction::Obfuscated));
-        let chosen = match go {
-            Some(GoFunction::Named(name)) => Some((Arc::clone(&name), name, NameSource::Pclntab)),
-            _ => choose(self.table.find(address.0, span), stated)
-                .or_else(|| self.stub(address, span)),
-        };
+        let chosen =
+            choose(self.table.find(address.0, span), stated).or_else(|| self.stub(address, span));
         let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
                 NoName::BadDebugInfo
-            } else if obfuscated {
+            } else if go.is_some() {
                 NoName::Obfuscated
             } else if self.table.is_empty() && self.debug_info().is_none() && !self.has_go() {
                 NoName::NoSymbols
@@ -246,6 +241,22 @@ impl<'d> Symbols<'d> {
     fn open_debug_info(&self) -> Option<DebugInfo<'d>> {
         self.files().into_iter().find_map(|elf| DebugInfo::open(elf, self.supplement.as_ref()))
     }
+}
+
+/// An address to answer: its unit, the address, its place among those asked for.
+type Asked = (Option<u32>, u64, usize);
+
+/// Answers for ascending addresses. Neighbours often share one.
+fn in_order(group: &[Asked], ask: impl Fn(Svma) -> Found) -> Vec<(usize, Found)> {
+    let mut answers: Vec<(usize, Found)> = Vec::with_capacity(group.len());
+    for (_, address, at) in group {
+        let found = match answers.last() {
+            Some((_, before)) if before.extent.contains(address) => before.clone(),
+            _ => ask(Svma(*address)),
+        };
+        answers.push((*at, found));
+    }
+    answers
 }
 
 type Chosen = (Arc<str>, Arc<str>, NameSource);

@@ -10,12 +10,8 @@ const DYNSTR: usize = 2;
 
 /// The dynamic symbols with their strings and versions, the loader's relocations, and unwind tables;
 /// nothing of what is missing or inconsistent.
-pub(super) fn sections<'d>(file: &Elf<'d>, dynamic: &'d [u8], unwind_at: u64) -> Vec<Section<'d>> {
-    let entry = |tag: i64| {
-        let (rows, _) = dynamic.as_chunks::<16>();
-        let row = rows.iter().find(|row| row[..8] == tag.to_le_bytes())?;
-        row[8..].try_into().ok().map(u64::from_le_bytes)
-    };
+pub(super) fn sections<'d>(file: &Elf<'d>, unwind_at: u64) -> Vec<Section<'d>> {
+    let entry = |tag: i64| file.dynamic_value(tag);
     let at = |tag: i64| entry(tag).and_then(|address| Some((address, file.bytes_at(address)?)));
     let sized = |tag: i64, size: i64| {
         let (address, bytes) = at(tag)?;
