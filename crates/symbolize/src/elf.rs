@@ -10,6 +10,9 @@ use profile::{FileOffset, Segment, Svma};
 
 use crate::Error;
 
+mod dynamic;
+pub(crate) mod relocatable;
+
 /// The instruction set a file was made for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Machine {
@@ -31,6 +34,9 @@ pub(crate) struct Section<'d> {
     /// In memory; more than `bytes` has for a section whose content is in another file.
     pub size_bytes: u64,
     pub link: usize,
+    /// Of relocations: the section they are for.
+    pub info: usize,
+    pub alignment: u64,
     /// Empty for `SHT_NOBITS` and where the file is cut off.
     pub bytes: &'d [u8],
 }
@@ -40,14 +46,15 @@ impl Section<'_> {
         self.flags & elf::SHF_EXECINSTR.0 != 0
     }
 
+    /// Whether its address means anything.
+    pub fn is_placed(&self, elf: &Elf<'_>) -> bool {
+        self.address != 0 || elf.is_relocatable
+    }
+
     pub fn end(&self) -> u64 {
         self.address.saturating_add(self.size_bytes)
     }
 }
-
-/// Rows of the dynamic linker's table: where the relocations are, and how many bytes of them.
-const DT_RELA: u64 = 7;
-const DT_RELASZ: u64 = 8;
 
 /// A parsed file.
 #[derive(Clone, Debug)]
@@ -55,8 +62,13 @@ pub(crate) struct Elf<'d> {
     pub bytes: &'d [u8],
     pub machine: Machine,
     pub is_64: bool,
+    /// Not linked: addresses are those of [`relocatable`].
+    pub is_relocatable: bool,
     pub segments: Vec<Segment>,
+    /// The section table; empty when there is none, or it is damaged.
     pub sections: Vec<Section<'d>>,
+    /// What stands in for it.
+    from_segments: Vec<Section<'d>>,
     note_ranges: Vec<(u64, u64)>,
     /// Offset and size of the dynamic linker's table.
     dynamic: Option<(u64, u64)>,
@@ -83,7 +95,7 @@ impl<'d> Elf<'d> {
         };
         let mut segments = Vec::new();
         let mut note_ranges = Vec::new();
-        let mut dynamic = None;
+        let (mut dynamic, mut unwind_at) = (None, 0);
         for row in header.program_headers(LittleEndian, bytes).unwrap_or_default() {
             let segment = Segment {
                 file_offset: FileOffset(row.p_offset(LittleEndian).into()),
@@ -96,16 +108,67 @@ impl<'d> Elf<'d> {
                 elf::PT_LOAD => segments.push(segment),
                 elf::PT_NOTE => note_ranges.push((segment.file_offset.0, segment.file_bytes)),
                 elf::PT_DYNAMIC => dynamic = Some((segment.file_offset.0, segment.file_bytes)),
+                elf::PT_GNU_EH_FRAME => unwind_at = segment.svma.0,
                 _ => {}
             }
         }
-        let sections = read_sections(header, bytes);
-        let is_64 = header.is_type_64();
-        Ok(Self { bytes, machine, is_64, segments, sections, note_ranges, dynamic })
+        let mut sections = read_sections(header, bytes);
+        let is_relocatable = header.e_type(LittleEndian) == elf::ET_REL;
+        if is_relocatable {
+            relocatable::place(&mut sections);
+        }
+        let mut file = Self {
+            bytes,
+            machine,
+            is_64: header.is_type_64(),
+            is_relocatable,
+            segments,
+            sections,
+            from_segments: Vec::new(),
+            note_ranges,
+            dynamic,
+        };
+        if file.sections.is_empty() && file.is_64 {
+            file.from_segments = dynamic::sections(&file, unwind_at);
+        }
+        Ok(file)
+    }
+
+    /// The dynamic linker's table: rows of tag and value.
+    fn dynamic_rows(&self) -> &'d [[u8; 16]] {
+        let bytes = self
+            .dynamic
+            .filter(|_| self.is_64)
+            .and_then(|(offset, size)| self.bytes.read_bytes_at(offset, size).ok());
+        bytes.unwrap_or_default().as_chunks::<16>().0
+    }
+
+    /// The value of a tag in the dynamic linker's table.
+    fn dynamic_value(&self, tag: i64) -> Option<u64> {
+        let row = self.dynamic_rows().iter().find(|row| row[..8] == tag.to_le_bytes())?;
+        row[8..].try_into().ok().map(u64::from_le_bytes)
+    }
+
+    /// The section table, or what stands in for it.
+    pub fn tables(&self) -> &[Section<'d>] {
+        if self.sections.is_empty() { &self.from_segments } else { &self.sections }
+    }
+
+    /// Where the code that a symbol is in ends: its section, or without one its segment.
+    pub fn end_of_code(&self, section: Option<&Section<'_>>, address: u64) -> u64 {
+        let segment = self
+            .segments
+            .iter()
+            .find(|s| address.checked_sub(s.svma.0).is_some_and(|within| within < s.memory_bytes));
+        match (section, segment) {
+            (Some(section), _) => section.end(),
+            (None, Some(segment)) => segment.svma.0.saturating_add(segment.memory_bytes),
+            (None, None) => u64::MAX,
+        }
     }
 
     pub fn section(&self, name: &[u8]) -> Option<&Section<'d>> {
-        self.sections.iter().find(|s| s.name == name)
+        self.tables().iter().find(|s| s.name == name)
     }
 
     /// The bytes of a section of that name; empty when there is none.
@@ -126,6 +189,13 @@ impl<'d> Elf<'d> {
         Some(&tail[..length.min(tail.len())])
     }
 
+    /// The tables that the loader reads. (Linkers may keep their own, as in a kernel with debug
+    /// information, where they are half of the file.)
+    pub fn loaded_relocations(&self) -> impl Iterator<Item = &Section<'d>> + '_ {
+        let is_loaded = |s: &&Section<'d>| s.flags & elf::SHF_ALLOC.0 != 0;
+        self.tables().iter().filter(|s| s.kind == elf::SHT_RELA).filter(is_loaded)
+    }
+
     /// Address and value of every relocation that only adds the load address (`R_*_RELATIVE`), as
     /// the dynamic linker finds them. RELR is left out: it keeps its values in place.
     pub fn relative_relocations(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
@@ -141,14 +211,8 @@ impl<'d> Elf<'d> {
     }
 
     fn relocation_table(&self) -> Option<&'d [u8]> {
-        let (offset, size) = self.dynamic.filter(|_| self.is_64)?;
-        let rows = self.bytes.read_bytes_at(offset, size).ok()?.as_chunks::<16>().0;
-        let value = |tag: u64| {
-            let row = rows.iter().find(|row| row[..8] == tag.to_le_bytes())?;
-            row[8..].try_into().ok().map(u64::from_le_bytes)
-        };
-        let table = self.bytes_at(value(DT_RELA)?)?;
-        let size = usize::try_from(value(DT_RELASZ)?).ok()?;
+        let table = self.bytes_at(self.dynamic_value(elf::DT_RELA.0)?)?;
+        let size = usize::try_from(self.dynamic_value(elf::DT_RELASZ.0)?).ok()?;
         Some(&table[..size.min(table.len())])
     }
 
@@ -176,6 +240,8 @@ fn read_sections<'d, F: FileHeader<Endian = LittleEndian>>(
         address: row.sh_addr(LittleEndian).into(),
         size_bytes: row.sh_size(LittleEndian).into(),
         link: row.link(LittleEndian).0,
+        info: row.sh_info(LittleEndian) as usize,
+        alignment: row.sh_addralign(LittleEndian).into(),
         bytes: row.data(LittleEndian, bytes).unwrap_or_default(),
     });
     rows.collect()

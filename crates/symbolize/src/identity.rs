@@ -60,7 +60,7 @@ pub struct AltLink {
 pub fn identify(bytes: &[u8]) -> Result<Identity, Error> {
     let elf = Elf::parse(bytes)?;
     let has = |name: &[u8]| !elf.section_bytes(name).is_empty();
-    let has_kind = |kind| elf.sections.iter().any(|s| s.kind == kind && !s.bytes.is_empty());
+    let has_kind = |kind| elf.tables().iter().any(|s| s.kind == kind && !s.bytes.is_empty());
     Ok(Identity {
         machine: elf.machine,
         build_id: BuildId::new(elf.note(b"GNU", elf::NT_GNU_BUILD_ID.0).unwrap_or_default()),

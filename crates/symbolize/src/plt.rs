@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use object::elf;
 use rustc_hash::FxHashMap;
 
 use crate::demangle;
 use crate::elf::{Elf, Machine};
+use crate::span::Span;
 
 /// One stub.
 #[derive(Clone, Copy, Debug)]
@@ -26,11 +26,13 @@ pub(crate) struct PltStubs<'d>(Vec<Stub<'d>>);
 impl<'d> PltStubs<'d> {
     /// Decodes `.plt`, `.plt.sec` and `.plt.got`.
     pub fn read(elf: &Elf<'d>) -> Self {
-        let callees = callees(elf);
         let mut stubs = Vec::new();
-        let sections = elf.sections.iter().filter(|s| {
-            matches!(s.name, b".plt" | b".plt.sec" | b".plt.got") && !callees.is_empty()
-        });
+        let mut sections = elf
+            .sections
+            .iter()
+            .filter(|s| matches!(s.name, b".plt" | b".plt.sec" | b".plt.got"))
+            .peekable();
+        let callees = sections.peek().map(|_| callees(elf)).unwrap_or_default();
         for section in sections {
             let mut add = |start: usize, bytes: usize, slot: u64| {
                 let start = section.address.wrapping_add(start as u64);
@@ -51,10 +53,18 @@ impl<'d> PltStubs<'d> {
     }
 
     /// `callee@plt` for the stub that holds an address, raw and shown.
-    pub fn find(&self, address: u64) -> Option<(Arc<str>, Arc<str>)> {
-        let at = self.0.partition_point(|stub| stub.start <= address).checked_sub(1)?;
-        let stub = &self.0[at];
-        (address < stub.end).then(|| {
+    /// `span` shrinks to where the answer is the same.
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<(Arc<str>, Arc<str>)> {
+        let after = self.0.partition_point(|stub| stub.start <= address);
+        span.narrow(0, self.0.get(after).map_or(u64::MAX, |next| next.start));
+        let stub = &self.0[after.checked_sub(1)?];
+        let is_in = address < stub.end;
+        if is_in {
+            span.narrow(stub.start, stub.end);
+        } else {
+            span.narrow(stub.end, u64::MAX);
+        }
+        is_in.then(|| {
             let callee = String::from_utf8_lossy(stub.callee);
             (format!("{callee}@plt").into(), format!("{}@plt", demangle(&callee)).into())
         })
@@ -107,9 +117,9 @@ fn callees<'d>(elf: &Elf<'d>) -> FxHashMap<u64, &'d [u8]> {
         Machine::Other(_) => return FxHashMap::default(),
     };
     let mut callees = FxHashMap::default();
-    for section in elf.sections.iter().filter(|s| s.kind == elf::SHT_RELA) {
-        let Some(symbols) = elf.sections.get(section.link) else { continue };
-        let strings = elf.sections.get(symbols.link).map_or(&[][..], |s| s.bytes);
+    for section in elf.loaded_relocations() {
+        let Some(symbols) = elf.tables().get(section.link) else { continue };
+        let strings = elf.tables().get(symbols.link).map_or(&[][..], |s| s.bytes);
         for row in section.bytes.as_chunks::<24>().0 {
             let word = |at: usize| row[at..at + 8].try_into().map_or(0, u64::from_le_bytes);
             let (slot, info) = (word(0), word(8));

@@ -1,5 +1,7 @@
 //! Ranges that nest or overlap, flattened so that one binary search answers.
 
+use crate::span::Span;
+
 /// A half-open address range that belongs to `owner`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Range {
@@ -62,9 +64,12 @@ impl RangeMap {
         }
     }
 
-    pub fn find(&self, address: u64) -> Option<u32> {
-        let at = self.starts.partition_point(|start| *start <= address).checked_sub(1)?;
-        Some(self.owners[at]).filter(|owner| *owner != NOBODY)
+    /// The owner of an address; `span` shrinks to where that is so.
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<u32> {
+        let after = self.starts.partition_point(|start| *start <= address);
+        let begin = after.checked_sub(1).map_or(0, |at| self.starts[at]);
+        span.narrow(begin, self.starts.get(after).copied().unwrap_or(u64::MAX));
+        Some(self.owners[after.checked_sub(1)?]).filter(|owner| *owner != NOBODY)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -94,7 +99,8 @@ mod tests {
             range(5, 8, 3),
             range(20, 20, 4),
         ]);
-        let found: Vec<Option<u32>> = [0, 5, 8, 10, 19, 20, 30, 39, 40].map(|a| map.find(a)).into();
+        let found: Vec<Option<u32>> =
+            [0, 5, 8, 10, 19, 20, 30, 39, 40].map(|a| map.find(a, &mut { Span::ALL })).into();
         let expected = [Some(0), Some(3), Some(2), Some(0), Some(0), None, Some(1), Some(1), None];
         assert_eq!(found, expected);
     }
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn of_equal_ranges_the_later_wins() {
         let map = RangeMap::flatten(vec![range(1, 9, 7), range(1, 9, 5)]);
-        assert_eq!(map.find(4), Some(5));
+        assert_eq!(map.find(4, &mut { Span::ALL }), Some(5));
     }
 
     proptest! {
@@ -118,7 +124,12 @@ mod tests {
                     .iter()
                     .filter(|r| r.begin <= address && address < r.end)
                     .max_by_key(|r| (r.begin, u64::MAX - r.end, r.owner));
-                prop_assert_eq!(map.find(address), slow.map(|r| r.owner));
+                let mut span = Span::ALL;
+                prop_assert_eq!(map.find(address, &mut span), slow.map(|r| r.owner));
+                prop_assert!(span.begin <= address && address < span.end);
+                for other in span.begin..span.end.min(61) {
+                    prop_assert_eq!(map.find(other, &mut { Span::ALL }), slow.map(|r| r.owner));
+                }
             }
         }
     }

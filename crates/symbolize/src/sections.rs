@@ -5,18 +5,18 @@ use std::io::Read as _;
 
 use object::elf;
 
-use crate::elf::{Elf, Section};
+use crate::elf::{Elf, Section, relocatable};
 
 /// How much compressed sections of one file may inflate to, in total.
 ///
 /// The size they declare is the file's own claim, and allocating it before checking let a file of
-/// 7 KiB take 386 MB (object issue 950). Real debug sections shrink to a half or a tenth, the
-/// emptiest ones (address ranges of a large kernel) to a fiftieth.
+/// 7 KiB take 386 MB (object issue 950). All debug sections of a real file together shrink to a
+/// half or a tenth.
 pub(crate) struct InflateBudget(u64);
 
 impl InflateBudget {
     const BASE_BYTES: u64 = 64 << 20;
-    const RATIO: u64 = 64;
+    const RATIO: u64 = 16;
 
     pub fn for_file(bytes: &[u8]) -> Self {
         Self(Self::BASE_BYTES.saturating_add((bytes.len() as u64).saturating_mul(Self::RATIO)))
@@ -30,11 +30,16 @@ pub(crate) fn content<'d>(
     name: &str,
     budget: &mut InflateBudget,
 ) -> Option<Cow<'d, [u8]>> {
-    if let Some(section) = elf.section(name.as_bytes()) {
-        return match section.flags & elf::SHF_COMPRESSED.0 {
-            0 => Some(Cow::Borrowed(section.bytes)),
-            _ => inflate(section, elf.is_64, budget).map(Cow::Owned),
+    if let Some(number) = elf.tables().iter().position(|s| s.name == name.as_bytes()) {
+        let section = &elf.tables()[number];
+        let mut content = match section.flags & elf::SHF_COMPRESSED.0 {
+            0 => Cow::Borrowed(section.bytes),
+            _ => Cow::Owned(inflate(section, elf.is_64, budget)?),
         };
+        if elf.is_relocatable && !content.is_empty() {
+            relocatable::relocate(elf, number, content.to_mut());
+        }
+        return Some(content);
     }
     // GNU's older spelling: `.zdebug_…`, "ZLIB", the size big-endian.
     let Some(rest) = name.strip_prefix(".debug") else { return Some(Cow::Borrowed(&[])) };
@@ -102,6 +107,8 @@ mod tests {
             address: 0,
             size_bytes: bytes.len() as u64,
             link: 0,
+            info: 0,
+            alignment: 1,
             bytes,
         };
         inflate(&section, true, &mut InflateBudget::for_file(bytes))

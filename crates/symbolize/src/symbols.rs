@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
+use rayon::prelude::*;
 
-use crate::dwarf::{DebugInfo, DwarfName, Hit};
+use crate::dwarf::{Damaged, DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
 use crate::frame_pointer::UnwindRules;
 use crate::go::GoCode;
@@ -24,6 +25,9 @@ pub struct Files<'d> {
     /// What several debug files share ([`crate::AltLink`]).
     pub supplement: Option<&'d [u8]>,
 }
+
+/// Addresses that no unit holds are answered in pieces of so many.
+const ADDRESSES_WITHOUT_UNIT: usize = 4096;
 
 /// One module ready for look-ups. Costs a pass over the symbol tables; debug information is read
 /// unit by unit when an address asks for it.
@@ -69,8 +73,7 @@ impl<'d> Symbols<'d> {
         })
     }
 
-    /// Where symbols, debug and unwind information are looked for, in this order. (MiniDebugInfo,
-    /// an ELF file inside the image, will stand between the two.)
+    /// Where symbols, debug and unwind information are looked for, in this order.
     fn files(&self) -> Vec<&Elf<'d>> {
         self.image.iter().chain(&self.debug).collect()
     }
@@ -124,19 +127,70 @@ impl<'d> Symbols<'d> {
 
     /// As [`Symbols::lookup`], and how far around the address the answer is the same.
     pub fn lookup_range(&self, address: Svma) -> Found {
-        let mut span = Span::ALL;
-        let names = self.find(address, &mut span);
-        Found { names, extent: span.begin..span.end }
+        self.found(address, |span| match self.debug_info() {
+            Some(info) => info.lookup(address.0, span),
+            None => Ok(Vec::new()),
+        })
     }
 
-    fn find(&self, address: Svma, span: &mut Span) -> Result<Vec<SourceFrame>, NoName> {
+    /// Answers for many addresses, in their order; each as [`Symbols::lookup_range`] gives it.
+    ///
+    /// Works in parallel on rayon's threads, unit by unit: each unit that is hit is decoded once and
+    /// forgotten when its addresses are answered.
+    pub fn lookup_all(&self, addresses: &[Svma]) -> Vec<Found> {
+        // Go's tables answer without units.
+        let info = self.debug_info().filter(|_| !matches!(self.go(), GoCode::Table(_)));
+        let unit_of = |address| info?.unit_at(address, &mut { Span::ALL });
+        let mut order: Vec<Asked> =
+            addresses.iter().enumerate().map(|(at, a)| (unit_of(a.0), a.0, at)).collect();
+        order.par_sort_unstable();
+        let mut groups: Vec<&[Asked]> = Vec::new();
+        for group in order.chunk_by(|a, b| a.0 == b.0) {
+            let largest = if group[0].0.is_some() { usize::MAX } else { ADDRESSES_WITHOUT_UNIT };
+            groups.extend(group.chunks(largest));
+        }
+        let answers: Vec<Vec<(usize, Found)>> = groups
+            .par_iter()
+            .with_max_len(1)
+            .map(|group| match (info, group[0].0) {
+                (Some(info), Some(number)) => info.with_unit(number, |unit| {
+                    in_order(group, |at| self.found(at, |span| unit.lookup(at.0, span)))
+                }),
+                _ => in_order(group, |at| self.lookup_range(at)),
+            })
+            .collect();
+        let mut found: Vec<Option<Found>> = vec![None; addresses.len()];
+        for (at, answer) in answers.into_iter().flatten() {
+            found[at] = Some(answer);
+        }
+        found.into_iter().flatten().collect()
+    }
+
+    fn found(
+        &self,
+        address: Svma,
+        ask: impl FnOnce(&mut Span) -> Result<Vec<Hit>, Damaged>,
+    ) -> Found {
+        let mut span = Span::ALL;
+        let names = self.name(address, ask, &mut span);
+        Found { names, extent: span.begin..span.end.max(address.0.saturating_add(1)) }
+    }
+
+    /// What the tables together say; `ask` asks debug information.
+    fn name(
+        &self,
+        address: Svma,
+        ask: impl FnOnce(&mut Span) -> Result<Vec<Hit>, Damaged>,
+        span: &mut Span,
+    ) -> Result<Vec<SourceFrame>, NoName> {
         let go = self.go().frames(address.0, span);
         if let Some(Ok(frames)) = go {
             return Ok(frames);
         }
-        span.narrow_to(address.0);
-        let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
-        let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
+        if self.has_go() {
+            span.narrow_to(address.0); // how far code is not Go's, its tables do not say
+        }
+        let hits = ask(span);
         let damaged = hits.is_err();
         let mut hits = hits.unwrap_or_default();
         let physical = hits.pop();
@@ -145,35 +199,33 @@ impl<'d> Symbols<'d> {
             Some(hit) => (hit.name, hit.file, hit.line),
             None => (None, None, None),
         };
-        let chosen = choose(self.table.find(address.0), stated).or_else(|| self.stub(address));
+        let start_line = stated.as_ref().and_then(|stated| stated.start_line);
+        let chosen =
+            choose(self.table.find(address.0, span), stated).or_else(|| self.stub(address, span));
         let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
                 NoName::BadDebugInfo
             } else if go.is_some() {
                 NoName::Obfuscated
-            } else if self.table.is_empty() && debug_info.is_none() && !self.has_go() {
+            } else if self.table.is_empty() && self.debug_info().is_none() && !self.has_go() {
                 NoName::NoSymbols
             } else {
                 NoName::OutOfRange
             });
         };
-        frames.push(SourceFrame {
-            name,
-            raw_name,
-            file,
-            line,
-            start_line: None,
-            inlined: false,
-            source,
-        });
+        frames.push(SourceFrame { name, raw_name, file, line, start_line, inlined: false, source });
         Ok(frames)
     }
 
-    fn stub(&self, address: Svma) -> Option<Chosen> {
+    fn debug_info(&self) -> Option<&DebugInfo<'d>> {
+        self.debug_info.get_or_init(|| self.open_debug_info()).as_ref()
+    }
+
+    fn stub(&self, address: Svma, span: &mut Span) -> Option<Chosen> {
         let stubs = self
             .plt
             .get_or_init(|| self.image.as_ref().map_or_else(PltStubs::default, PltStubs::read));
-        let (raw, shown) = stubs.find(address.0)?;
+        let (raw, shown) = stubs.find(address.0, span)?;
         Some((raw, shown, NameSource::Dynsym))
     }
 
@@ -191,6 +243,22 @@ impl<'d> Symbols<'d> {
     }
 }
 
+/// An address to answer: its unit, the address, its place among those asked for.
+type Asked = (Option<u32>, u64, usize);
+
+/// Answers for ascending addresses. Neighbours often share one.
+fn in_order(group: &[Asked], ask: impl Fn(Svma) -> Found) -> Vec<(usize, Found)> {
+    let mut answers: Vec<(usize, Found)> = Vec::with_capacity(group.len());
+    for (_, address, at) in group {
+        let found = match answers.last() {
+            Some((_, before)) if before.extent.contains(address) => before.clone(),
+            _ => ask(Svma(*address)),
+        };
+        answers.push((*at, found));
+    }
+    answers
+}
+
 type Chosen = (Arc<str>, Arc<str>, NameSource);
 
 /// Raw name, shown name and source of a physical function.
@@ -206,13 +274,13 @@ fn choose(symbol: Option<Named>, stated: Option<DwarfName>) -> Option<Chosen> {
 }
 
 fn inlined(hit: Hit) -> Option<SourceFrame> {
-    let DwarfName { raw, shown, .. } = hit.name?;
+    let DwarfName { raw, shown, start_line } = hit.name?;
     Some(SourceFrame {
         name: shown,
         raw_name: raw,
         file: hit.file,
         line: hit.line,
-        start_line: None,
+        start_line,
         inlined: true,
         source: NameSource::Dwarf,
     })

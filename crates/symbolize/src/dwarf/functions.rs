@@ -1,17 +1,13 @@
 //! The functions of one unit and what was inlined into them, from one pass over its entries.
 
-use gimli::{AttributeValue, Dwarf, EntriesRaw};
+use gimli::Dwarf;
 
-use super::unit::{Extent, Unit, range_budget};
+use super::abbreviations::{Attribute, Kind, Plan};
+use super::cursor::Cursor;
+use super::unit::{Extent, Origin, Unit, range_budget};
 use super::{Damaged, Slice};
 use crate::ranges::{Range, RangeMap};
-
-/// An entry that names a function: its offset in `.debug_info`, of the supplement or not.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Origin {
-    pub offset: usize,
-    pub in_supplement: bool,
-}
+use crate::span::Span;
 
 /// An inlined call.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +28,13 @@ pub(super) struct Inlined {
 /// 60, and a hostile file nests a million in ten megabytes.
 const MAX_DEPTH: u8 = 254;
 
+/// Functions, inlined calls and their ranges of one unit: what comes after so many is left out. (An
+/// inflated section may hold one in every byte or two.)
+const MAX_ENTRIES: usize = 2 << 20;
+
+/// Functions within functions, and inlined calls: what is nested deeper ends the unit.
+const MAX_OPEN: usize = 4096;
+
 /// A unit's functions.
 #[derive(Debug)]
 pub(super) struct Functions {
@@ -47,8 +50,10 @@ impl Functions {
         let mut pass = Pass {
             dwarf,
             unit,
-            unit_offset: unit.gimli.header.debug_info_offset().ok_or(Damaged)?.0,
+            skips_abstract: unit.root.is_c(),
             budget: range_budget(dwarf),
+            open: Vec::new(),
+            depth: 0,
             origins: Vec::new(),
             ranges: Vec::new(),
             inlined: Vec::new(),
@@ -69,14 +74,14 @@ impl Functions {
     }
 
     /// The number of the function that holds an address.
-    pub fn find(&self, address: u64) -> Option<u32> {
-        self.map.find(address)
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<u32> {
+        self.map.find(address, span)
     }
 
     /// The innermost inlined call at an address of a function. Where the linker folded equal
     /// functions, the calls of another one may lie there; they are not this function's.
-    pub fn find_inlined(&self, address: u64, function: u32) -> Option<u32> {
-        self.inlined_map.find(address).filter(|n| self.inlined(*n).function == function)
+    pub fn find_inlined(&self, address: u64, function: u32, span: &mut Span) -> Option<u32> {
+        self.inlined_map.find(address, span).filter(|n| self.inlined(*n).function == function)
     }
 
     pub fn inlined(&self, number: u32) -> Inlined {
@@ -98,8 +103,11 @@ impl Functions {
 struct Pass<'p, 'a> {
     dwarf: &'p Dwarf<Slice<'a>>,
     unit: &'p Unit<'a>,
-    unit_offset: usize,
+    /// Whether nothing within a function without code can have code.
+    skips_abstract: bool,
     budget: usize,
+    open: Vec<Open>,
+    depth: usize,
     origins: Vec<Origin>,
     ranges: Vec<Range>,
     inlined: Vec<Inlined>,
@@ -109,7 +117,7 @@ struct Pass<'p, 'a> {
 /// An entry whose children are being read. A list instead of recursion: a hostile file nests a
 /// million of them in a megabyte.
 struct Open {
-    depth: isize,
+    depth: usize,
     function: Option<u32>,
     inlined: Option<u32>,
 }
@@ -120,49 +128,96 @@ struct Entry {
     extent: Extent,
     origin: Option<Origin>,
     has_linkage_name: bool,
+    is_declaration: bool,
+    sibling: Option<u64>,
     call_file: u64,
     call_line: u32,
 }
 
 impl<'a> Pass<'_, 'a> {
     fn run(&mut self) -> Result<(), Damaged> {
-        let mut entries = self.unit.gimli.entries_raw(None)?;
-        let mut open: Vec<Open> = Vec::new();
-        while !entries.is_empty() {
-            let offset = self.unit_offset + entries.next_offset().0;
-            let depth = entries.next_depth();
-            let Some(abbreviation) = entries.read_abbreviation()? else { continue };
-            while open.pop_if(|outer| outer.depth >= depth).is_some() {}
-            let (outer_function, outer_inlined) =
-                open.last().map_or((None, None), |outer| (outer.function, outer.inlined));
-            let own = Origin { offset, in_supplement: false };
-            match abbreviation.tag() {
-                gimli::DW_TAG_subprogram => {
-                    let entry = self.read_entry(&mut entries, abbreviation)?;
-                    let function = self.add_function(&entry, entry.name_origin(own))?;
-                    open.push(Open { depth, function, inlined: None });
+        let unit = self.unit;
+        let abbreviations = &*unit.abbreviations;
+        let mut cursor = unit.entries();
+        while !cursor.is_at_end() {
+            let at = cursor.position();
+            let code = cursor.uleb()?;
+            if code == 0 {
+                // Zeros behind the last entry fill the unit up.
+                self.depth = self.depth.saturating_sub(1);
+                self.open.pop_if(|closed| closed.depth >= self.depth);
+                continue;
+            }
+            let plan = abbreviations.plan(code)?;
+            match plan.kind {
+                Kind::Function | Kind::Inlined => {
+                    let own =
+                        Origin { offset: unit.offset + at, in_supplement: unit.in_supplement };
+                    self.read_code(&mut cursor, plan, own)?;
                 }
-                gimli::DW_TAG_inlined_subroutine => {
-                    let entry = self.read_entry(&mut entries, abbreviation)?;
-                    let Some(function) = outer_function else { continue };
-                    let outer_depth = outer_inlined.map(|outer| self.inlined[outer as usize].depth);
-                    if outer_depth == Some(MAX_DEPTH) {
-                        continue;
-                    }
-                    let inlined = Inlined {
+                Kind::Other | Kind::Class => match abbreviations.skip(&mut cursor, plan)? {
+                    Some(sibling) if plan.has_children => cursor.jump(sibling.number)?,
+                    _ => self.depth += usize::from(plan.has_children),
+                },
+                Kind::Block | Kind::Namespace => {
+                    abbreviations.skip(&mut cursor, plan)?;
+                    self.depth += usize::from(plan.has_children);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_code(
+        &mut self,
+        cursor: &mut Cursor<'a>,
+        plan: Plan,
+        own: Origin,
+    ) -> Result<(), Damaged> {
+        let entry = self.read_entry(cursor, plan)?;
+        let count = self.origins.len() + self.inlined.len() + self.ranges.len();
+        if count + self.inlined_ranges.len() > MAX_ENTRIES || self.open.len() > MAX_OPEN {
+            return Err(Damaged);
+        }
+        let depth = self.depth;
+        let (outer_function, outer_inlined) =
+            self.open.last().map_or((None, None), |outer| (outer.function, outer.inlined));
+        let origin = entry.name_origin(own);
+        if plan.kind == Kind::Function {
+            let function = self.add_function(&entry, origin)?;
+            if let Some(sibling) = entry.sibling.filter(|_| plan.has_children)
+                && function.is_none()
+                && (self.skips_abstract || entry.is_declaration)
+            {
+                return cursor.jump(sibling);
+            }
+            if plan.has_children {
+                self.open.push(Open { depth, function, inlined: None });
+            }
+        } else if let Some(function) = outer_function {
+            let outer_depth = outer_inlined.map(|outer| self.inlined[outer as usize].depth);
+            if outer_depth != Some(MAX_DEPTH) {
+                let inlined = self.add_inlined(
+                    &entry,
+                    Inlined {
                         depth: outer_depth.map_or(0, |depth| depth + 1),
-                        origin: entry.name_origin(own),
+                        origin,
                         function,
                         parent: outer_inlined,
                         file: entry.call_file,
                         line: entry.call_line,
-                    };
-                    let inlined = self.add_inlined(&entry, inlined)?;
-                    open.push(Open { depth, function: Some(function), inlined: Some(inlined) });
+                    },
+                )?;
+                if plan.has_children {
+                    self.open.push(Open {
+                        depth,
+                        function: Some(function),
+                        inlined: Some(inlined),
+                    });
                 }
-                _ => entries.skip_attributes(abbreviation.attributes())?,
             }
         }
+        self.depth += usize::from(plan.has_children);
         Ok(())
     }
 
@@ -173,7 +228,7 @@ impl<'a> Pass<'_, 'a> {
         let before = self.ranges.len();
         let Self { unit, dwarf, budget, ranges, .. } = self;
         let each = |begin, end| ranges.push(Range { begin, end, owner });
-        unit.for_each_range(dwarf, &entry.extent, budget, each)?;
+        unit.root.for_each_range(dwarf, &entry.extent, budget, each)?;
         if self.ranges.len() == before {
             self.origins.pop(); // a declaration, or only ever inlined
             return Ok(None);
@@ -186,53 +241,29 @@ impl<'a> Pass<'_, 'a> {
         self.inlined.push(inlined);
         let Self { unit, dwarf, budget, inlined_ranges, .. } = self;
         let each = |begin, end| inlined_ranges.push(Range { begin, end, owner });
-        unit.for_each_range(dwarf, &entry.extent, budget, each)?;
+        unit.root.for_each_range(dwarf, &entry.extent, budget, each)?;
         Ok(owner)
     }
 
-    fn read_entry(
-        &self,
-        entries: &mut EntriesRaw<'_, Slice<'a>>,
-        abbreviation: &gimli::Abbreviation,
-    ) -> Result<Entry, Damaged> {
-        let unit = &self.unit.gimli;
+    fn read_entry(&self, cursor: &mut Cursor<'a>, plan: Plan) -> Result<Entry, Damaged> {
+        let Self { unit, dwarf, .. } = *self;
         let mut entry = Entry::default();
         let mut high_pc = None;
-        for spec in abbreviation.attributes() {
-            let attribute = entries.read_attribute(*spec)?;
-            let value = attribute.value();
-            match attribute.name() {
-                gimli::DW_AT_low_pc => {
-                    entry.extent.low_pc = self.dwarf.attr_address(unit, value)?;
-                }
-                gimli::DW_AT_high_pc => high_pc = Some(value),
-                gimli::DW_AT_ranges => {
-                    entry.extent.ranges = self.dwarf.attr_ranges_offset(unit, value)?;
-                }
-                gimli::DW_AT_linkage_name | gimli::DW_AT_MIPS_linkage_name => {
-                    entry.has_linkage_name = true;
-                }
-                gimli::DW_AT_abstract_origin | gimli::DW_AT_specification => {
-                    entry.origin = origin(self.unit_offset, value);
-                }
-                gimli::DW_AT_call_file => {
-                    entry.call_file = match value {
-                        AttributeValue::FileIndex(index) => index,
-                        _ => 0,
-                    };
-                }
-                gimli::DW_AT_call_line => {
-                    entry.call_line = value.udata_value().map_or(0, |line| line as u32);
-                }
-                _ => {}
-            }
-        }
-        let low_pc = entry.extent.low_pc;
-        entry.extent.high_pc = match high_pc {
-            Some(AttributeValue::Udata(bytes)) => low_pc.and_then(|low| low.checked_add(bytes)),
-            Some(value) => self.dwarf.attr_address(unit, value)?,
-            None => None,
+        let each = |attribute, value: super::form::Value| match attribute {
+            Attribute::Sibling => entry.sibling = Some(value.number),
+            Attribute::LowPc => entry.extent.low_pc = unit.address(dwarf, value),
+            Attribute::HighPc => high_pc = Some(value),
+            Attribute::Ranges => entry.extent.ranges = unit.ranges(dwarf, value),
+            Attribute::LinkageName => entry.has_linkage_name = true,
+            Attribute::AbstractOrigin => entry.origin = unit.reference(value),
+            Attribute::Declaration => entry.is_declaration = value.number != 0,
+            Attribute::CallFile => entry.call_file = value.number,
+            Attribute::CallLine => entry.call_line = u32::try_from(value.number).unwrap_or(0),
+            Attribute::Name | Attribute::Specification | Attribute::DeclLine => {}
         };
+        unit.abbreviations.read_attributes(cursor, plan, each)?;
+        let low_pc = entry.extent.low_pc;
+        entry.extent.high_pc = high_pc.and_then(|value| unit.high_pc(dwarf, low_pc, value));
         Ok(entry)
     }
 }
@@ -242,15 +273,4 @@ impl Entry {
     fn name_origin(&self, own: Origin) -> Origin {
         self.origin.filter(|_| !self.has_linkage_name).unwrap_or(own)
     }
-}
-
-/// What a reference attribute points to.
-pub(super) fn origin(unit_offset: usize, value: AttributeValue<Slice<'_>>) -> Option<Origin> {
-    let (offset, in_supplement) = match value {
-        AttributeValue::UnitRef(offset) => (unit_offset.checked_add(offset.0)?, false),
-        AttributeValue::DebugInfoRef(offset) => (offset.0, false),
-        AttributeValue::DebugInfoRefSup(offset) => (offset.0, true),
-        _ => return None,
-    };
-    Some(Origin { offset, in_supplement })
 }

@@ -4,29 +4,25 @@ use std::sync::{Arc, OnceLock};
 
 use gimli::{AttributeValue, Dwarf, Section as _};
 
-use super::unit::Unit;
+use super::budget::Budget;
+use super::form::Value;
+use super::line_header::Header;
+use super::line_program::{self, END, Row};
+use super::unit::Root;
 use super::{Damaged, Slice};
+use crate::span::Span;
 
 /// Longer paths are cut: beyond what any file system opens.
 const MAX_PATH_BYTES: usize = 8 << 10;
 
-/// From this address to the next row's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    address: u64,
-    /// In the unit's file table; `u32::MAX` ends a sequence.
-    file_index: u32,
-    /// 0: code that belongs to no line.
-    pub line: u32,
-}
+/// What a header that cannot be read costs of the budget: nobody knows its length.
+const UNREADABLE_BYTES: usize = 1 << 20;
 
 /// A row as an answer.
 pub(super) struct FoundRow {
     pub file: u64,
     pub line: u32,
 }
-
-const END: u32 = u32::MAX;
 
 /// A unit's lines.
 #[derive(Debug)]
@@ -58,35 +54,40 @@ struct File {
 
 impl Lines {
     /// Runs a unit's line program. Where it is damaged, what came before holds.
-    pub fn read<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &Unit<'a>) -> Result<Self, Damaged> {
-        let offset = unit.line_program.ok_or(Damaged)?;
-        let program = dwarf.debug_line.program(offset, unit.gimli.address_size(), None, None)?;
-        let header = program.header();
-        let part = |value| {
-            PathPart::of(dwarf, &unit.gimli, value, |text| {
-                PathPart::Line(text.offset_from(*dwarf.debug_line.reader()))
-            })
-        };
-        let comp_dir = unit.comp_dir.map_or(PathPart::None, |value| {
-            PathPart::of(dwarf, &unit.gimli, value, |text| {
-                PathPart::Info(text.offset_from(*dwarf.debug_info.reader()))
-            })
-        });
-        let version = header.version();
-        let directories = header.include_directories().iter().map(|d| part(*d)).collect();
-        let files = header.file_names().iter().map(|file| File {
-            directory: file.directory_index(),
-            name: part(file.path_name()),
+    pub fn read<'a>(
+        dwarf: &Dwarf<Slice<'a>>,
+        root: &Root<'a>,
+        budget: &Budget,
+    ) -> Result<Self, Damaged> {
+        let offset = root.line_program.ok_or(Damaged)?.0;
+        let section = dwarf.debug_line.reader().slice();
+        let header = Header::read(section, offset, root.gimli.address_size());
+        budget.spend(header.as_ref().map_or(UNREADABLE_BYTES, |header| header.unit_bytes))?;
+        let header = header?;
+        let part = |value| PathPart::of(dwarf, &root.gimli, value);
+        let comp_dir = root
+            .comp_dir
+            .map_or(PathPart::None, |value| PathPart::of_root(dwarf, &root.gimli, value));
+        let directories = header.directories.iter().map(|name| part(*name)).collect();
+        let files = header.files.iter().map(|(directory, name)| File {
+            directory: *directory,
+            name: part(*name),
             path: OnceLock::new(),
         });
         let files = files.collect();
-        Ok(Self { rows: read_rows(program), version, comp_dir, directories, files })
+        let rows = line_program::rows(&header);
+        Ok(Self { rows, version: header.version, comp_dir, directories, files })
     }
 
     /// The row that holds an address.
-    pub fn find(&self, address: u64) -> Option<FoundRow> {
-        let at = self.rows.partition_point(|row| row.address <= address).checked_sub(1)?;
-        let row = self.rows[at];
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<FoundRow> {
+        let after = self.rows.partition_point(|row| row.address <= address);
+        let end = self.rows.get(after).map_or(u64::MAX, |row| row.address);
+        let Some(row) = after.checked_sub(1).map(|at| self.rows[at]) else {
+            span.narrow(0, end);
+            return None;
+        };
+        span.narrow(row.address, end);
         (row.file_index != END).then(|| FoundRow { file: row.file_index.into(), line: row.line })
     }
 
@@ -127,73 +128,45 @@ impl Lines {
     }
 }
 
-/// All sequences in order of their addresses, each with its end. Of sequences that overlap (dead
-/// code at address 0, folded functions) the first holds.
-fn read_rows(program: gimli::IncompleteLineProgram<Slice<'_>>) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut sequences: Vec<(u64, u64, std::ops::Range<usize>)> = Vec::new();
-    let mut start = 0;
-    let mut program = program.rows();
-    while let Ok(Some((_, row))) = program.next_row() {
-        let address = row.address();
-        if row.end_sequence() {
-            rows.push(Row { address, file_index: END, line: 0 });
-            let begin = rows[start].address;
-            if begin < address {
-                sequences.push((begin, address, start..rows.len()));
-            } else {
-                rows.truncate(start);
-            }
-            start = rows.len();
-            continue;
-        }
-        let line = row.line().map_or(0, |line| u32::try_from(line.get()).unwrap_or(0));
-        let file_index = u32::try_from(row.file_index()).map_or(END - 1, |i| i.min(END - 1));
-        // Of several rows for one address the last one counts.
-        let in_sequence = rows.len() > start;
-        match rows.last_mut() {
-            Some(last) if in_sequence && last.address == address => {
-                *last = Row { address, file_index, line };
-            }
-            _ => rows.push(Row { address, file_index, line }),
-        }
-    }
-    rows.truncate(start);
-    let in_order = sequences.windows(2).all(|pair| pair[0].1 <= pair[1].0);
-    if in_order {
-        rows.shrink_to_fit();
-        return rows;
-    }
-    sequences.sort_by_key(|(begin, end, _)| (*begin, *end));
-    let mut sorted = Vec::with_capacity(rows.len());
-    let mut reached = 0;
-    for (begin, end, range) in sequences {
-        if begin >= reached {
-            sorted.extend_from_slice(&rows[range]);
-            reached = end;
-        }
-    }
-    sorted
-}
-
 impl PathPart {
-    /// `inline` places a text that stands in the attribute itself.
-    fn of<'a>(
+    /// Of a line program's table.
+    fn of<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &gimli::Unit<Slice<'a>>, value: Value) -> Self {
+        let Ok(number) = usize::try_from(value.number) else { return Self::None };
+        match value.form {
+            gimli::DW_FORM_string => Self::Line(number),
+            gimli::DW_FORM_strp => Self::Str(number),
+            gimli::DW_FORM_line_strp => Self::LineStr(number),
+            gimli::DW_FORM_strp_sup | gimli::DW_FORM_GNU_strp_alt => Self::SupplementStr(number),
+            gimli::DW_FORM_strx
+            | gimli::DW_FORM_strx1
+            | gimli::DW_FORM_strx2
+            | gimli::DW_FORM_strx3
+            | gimli::DW_FORM_strx4 => Self::indexed(dwarf, unit, number),
+            _ => Self::None,
+        }
+    }
+
+    /// Of a unit's root entry.
+    fn of_root<'a>(
         dwarf: &Dwarf<Slice<'a>>,
         unit: &gimli::Unit<Slice<'a>>,
         value: AttributeValue<Slice<'a>>,
-        inline: impl Fn(Slice<'a>) -> Self,
     ) -> Self {
         match value {
-            AttributeValue::String(text) => inline(text),
+            AttributeValue::String(text) => {
+                Self::Info(text.offset_from(*dwarf.debug_info.reader()))
+            }
             AttributeValue::DebugStrRef(offset) => Self::Str(offset.0),
             AttributeValue::DebugLineStrRef(offset) => Self::LineStr(offset.0),
             AttributeValue::DebugStrRefSup(offset) => Self::SupplementStr(offset.0),
-            AttributeValue::DebugStrOffsetsIndex(index) => {
-                dwarf.string_offset(unit, index).map_or(Self::None, |offset| Self::Str(offset.0))
-            }
+            AttributeValue::DebugStrOffsetsIndex(index) => Self::indexed(dwarf, unit, index.0),
             _ => Self::None,
         }
+    }
+
+    fn indexed<'a>(dwarf: &Dwarf<Slice<'a>>, unit: &gimli::Unit<Slice<'a>>, index: usize) -> Self {
+        let offset = dwarf.string_offset(unit, gimli::DebugStrOffsetsIndex(index));
+        offset.map_or(Self::None, |offset| Self::Str(offset.0))
     }
 
     fn text<'a>(self, dwarf: &Dwarf<Slice<'a>>) -> &'a [u8] {

@@ -1,10 +1,18 @@
 //! Which unit an address belongs to.
 
-use gimli::{Dwarf, UnitType};
+use gimli::{Dwarf, Section as _, UnitType};
 
 use super::Slice;
-use super::unit::{Unit, range_budget};
+use super::unit::{Root, range_budget};
 use crate::ranges::{Range, RangeMap};
+use crate::span::Span;
+
+/// Abbreviations passed over for root entries, beyond some times what the file has: units may share
+/// one table, and a hostile file lets a million share one whose end is far.
+const MAX_SHARED_BYTES: usize = 64 << 20;
+
+/// Units that are read: what stands behind so many is not found.
+const MAX_UNITS: usize = 1 << 19;
 
 /// The units of `.debug_info` and the addresses they state.
 #[derive(Default, Debug)]
@@ -21,18 +29,22 @@ impl UnitIndex {
         let mut offsets = Vec::new();
         let mut ranges = Vec::new();
         let mut budget = range_budget(dwarf);
+        let mut abbreviation_bytes = dwarf.debug_abbrev.reader().len() * 4 + MAX_SHARED_BYTES;
         let mut units = dwarf.units();
         while let Ok(Some(header)) = units.next() {
             let Some(offset) = header.debug_info_offset() else { continue };
             let owner = offsets.len() as u32;
+            if offsets.len() >= MAX_UNITS {
+                break;
+            }
             offsets.push(offset.0);
             // Partial units hold what others refer to; type units hold no code.
             if !matches!(header.type_(), UnitType::Compilation | UnitType::Skeleton(_)) {
                 continue;
             }
-            let Ok(unit) = Unit::open_root(dwarf, header) else { continue };
+            let Ok(root) = Root::read(dwarf, header, &mut abbreviation_bytes) else { continue };
             let each = |begin, end| ranges.push(Range { begin, end, owner });
-            let added = unit.for_each_range(dwarf, &unit.extent, &mut budget, each);
+            let added = root.for_each_range(dwarf, &root.extent, &mut budget, each);
             if added.is_err() && budget == 0 {
                 break;
             }
@@ -41,8 +53,8 @@ impl UnitIndex {
     }
 
     /// The number of the unit that holds an address.
-    pub fn find(&self, address: u64) -> Option<u32> {
-        self.map.find(address)
+    pub fn find(&self, address: u64, span: &mut Span) -> Option<u32> {
+        self.map.find(address, span)
     }
 
     /// Where a unit begins in `.debug_info`.
@@ -60,7 +72,9 @@ impl UnitIndex {
 pub(super) fn unit_offsets(dwarf: &Dwarf<Slice<'_>>) -> Vec<usize> {
     let mut offsets = Vec::new();
     let mut units = dwarf.units();
-    while let Ok(Some(header)) = units.next() {
+    while let Ok(Some(header)) = units.next()
+        && offsets.len() < MAX_UNITS
+    {
         offsets.extend(header.debug_info_offset().map(|offset| offset.0));
     }
     offsets

@@ -81,11 +81,11 @@ impl TableBuilder {
                 _ => Some(answer),
             };
             if let Some(answer) = copied {
-                builder.names.push(Row::new(Svma(extent.start), &extent, answer));
+                builder.names.push(Row::stored(&extent, answer));
             }
         }
         for (answer, extent) in table.all_frame_pointers() {
-            builder.add_frame_pointer(Svma(extent.start), answer, extent);
+            builder.frame_pointers.extend(answer.code().map(|code| Row::stored(&extent, code)));
         }
         builder
     }
@@ -192,6 +192,12 @@ impl Row {
         let begin = extent.start.min(asked).max(asked.saturating_sub(MAX_REACH));
         let end = extent.end.max(asked.saturating_add(1)).min(asked.saturating_add(MAX_REACH));
         Self { asked, begin, end, answer }
+    }
+
+    /// A row that a table has: it is as short as a row must be, and may reach further to one side
+    /// than [`MAX_REACH`].
+    fn stored(extent: &Range<u64>, answer: u32) -> Self {
+        Self { asked: extent.start, begin: extent.start, end: extent.end, answer }
     }
 
     fn to_bytes(self) -> [u8; 8] {

@@ -65,11 +65,14 @@ fn a_name_never_reaches_beyond_its_function() {
 }
 
 #[test]
-fn assembly_without_a_size_reaches_to_the_next_function_but_only_in_the_full_table() {
-    let last = Svma(address_of("outermost").0 - 1);
-    let frames = image(DWARF5).lookup(last).unwrap();
+fn assembly_without_a_size_reaches_to_the_filling_but_only_in_the_full_table() {
+    let ret = Svma(address_of("hand_written").0 + 2);
+    let frames = image(DWARF5).lookup(ret).unwrap();
     assert_eq!(lines(&frames), ["hand_written ?:0"]);
-    assert_eq!(image(STRIPPED).lookup(last).unwrap_err(), NoName::OutOfRange);
+    assert_eq!(image(STRIPPED).lookup(ret).unwrap_err(), NoName::OutOfRange);
+    for filling in ret.0 + 1..address_of("outermost").0 {
+        assert_eq!(image(DWARF5).lookup(Svma(filling)).unwrap_err(), NoName::OutOfRange);
+    }
 }
 
 #[test]
@@ -89,10 +92,14 @@ fn a_separate_debug_file_gives_what_the_whole_file_gives() {
         .unwrap();
     let alone = Symbols::new(Files { debug: Some(DEBUG), ..Files::default() }).unwrap();
     let text = address_of("with_inlines").0..address_of("outermost").0 + 8;
+    // Without the code, filling looks like the function before it.
+    let filling = address_of("hand_written").0 + 3..address_of("outermost").0;
     for address in text.map(Svma) {
         let expected = whole.lookup(address);
         assert_eq!(split.lookup(address), expected);
-        assert_eq!(alone.lookup(address), expected);
+        if !filling.contains(&address.0) {
+            assert_eq!(alone.lookup(address), expected);
+        }
         assert_eq!(split.frame_pointer(address), whole.frame_pointer(address));
         assert_eq!(alone.frame_pointer(address), FramePointer::Unknown);
     }
@@ -126,6 +133,51 @@ fn unwind_rules_are_found_without_their_search_table_too() {
     let (with, without) = (image(DWARF5), image(&without));
     for address in (address_of("with_inlines").0..address_of("outermost").0 + 8).map(Svma) {
         assert_eq!(without.frame_pointer(address), with.frame_pointer(address), "at {address:?}");
+    }
+}
+
+#[test]
+fn an_answer_is_the_same_throughout_its_extent() {
+    let files = [
+        Files { image: Some(DWARF4), ..Files::default() },
+        Files { image: Some(DWARF5), ..Files::default() },
+        Files { image: Some(STRIPPED), ..Files::default() },
+        Files { image: Some(STRIPPED), debug: Some(DEBUG), supplement: None },
+    ];
+    for files in files {
+        let symbols = Symbols::new(files).unwrap();
+        let mut widest = 0;
+        for address in (0..0x1400).chain([u64::MAX - 1, u64::MAX]) {
+            let found = symbols.lookup_range(Svma(address));
+            assert!(found.extent.contains(&address) || address == u64::MAX, "{address:#x}");
+            widest = widest.max(found.extent.end - found.extent.start);
+            for other in found.extent.clone().take(0x1400) {
+                assert_eq!(symbols.lookup(Svma(other)), found.names, "{address:#x}, {other:#x}");
+            }
+        }
+        assert!(widest > 16, "only {widest:#x}");
+    }
+}
+
+#[test]
+fn many_questions_at_once_have_the_answers_of_each() {
+    let symbols = image(DWARF5);
+    let mut addresses: Vec<Svma> = (0xf00..0x1400).rev().map(Svma).collect();
+    addresses.extend([Svma(u64::MAX), Svma(0), Svma(0x1100), Svma(0x1100)]);
+    let all = symbols.lookup_all(&addresses);
+    assert_eq!(all.len(), addresses.len());
+    for (address, found) in addresses.iter().zip(all) {
+        assert_eq!(found.names, image(DWARF5).lookup(*address), "{address:?}");
+        assert!(found.extent.contains(&address.0) || address.0 == u64::MAX);
+    }
+}
+
+#[test]
+fn functions_state_the_line_they_begin_on() {
+    for bytes in [DWARF4, DWARF5] {
+        let frames = image(bytes).lookup(address_of("at_innermost")).unwrap();
+        let starts: Vec<Option<u32>> = frames.iter().map(|f| f.start_line).collect();
+        assert_eq!(starts, [6, 12, 17].map(Some));
     }
 }
 
