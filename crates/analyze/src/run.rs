@@ -126,7 +126,7 @@ struct Results {
 impl Results {
     fn new(plan: &Plan, new: &Inputs, base: &Inputs) -> Result<Self, Error> {
         let locator = Locator::new(plan.search.clone());
-        let cache = SymbolCache::wanted(plan.cache);
+        let cache = symbol_cache(plan);
         let after = new.analyze(plan, &locator, &cache)?;
         if plan.bases.is_empty() {
             return Ok(Self { after, compared: None });
@@ -151,6 +151,10 @@ impl Results {
         let before = self.compared.as_ref().map(|c| &c.before);
         provenance::warnings_of_both(&self.after, before)
     }
+}
+
+fn symbol_cache(plan: &Plan) -> SymbolCache {
+    if plan.cache { SymbolCache::of_user() } else { SymbolCache::none() }
 }
 
 fn side(analysis: &Analysis) -> Side<'_> {
@@ -203,7 +207,7 @@ impl Job<'_> {
 
     fn info(&self) -> String {
         // Of this machine and not of the recordings, so it is no part of the result.
-        eprintln!("{}", clean(&SymbolCache::wanted(self.plan.cache).describe()));
+        eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
         let recordings = self.sides().flat_map(|side| &side.recordings);
         let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
         texts.join("\n")

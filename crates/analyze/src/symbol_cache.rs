@@ -47,12 +47,6 @@ impl SymbolCache {
         Self::new(Err("--no-cache".into()))
     }
 
-    /// The user's, or none (`--no-cache`).
-    #[must_use]
-    pub fn wanted(wanted: bool) -> Self {
-        if wanted { Self::of_user() } else { Self::none() }
-    }
-
     /// In the user's cache directory: `$XDG_CACHE_HOME` or the system's own, `flamearc/symbols`
     /// below it.
     #[must_use]

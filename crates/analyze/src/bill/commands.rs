@@ -7,6 +7,11 @@ use profile::Text;
 use super::{Item, Why};
 
 impl Why {
+    /// Whether a debuginfod server may have what is missing.
+    pub fn wants_debug_file(self) -> bool {
+        matches!(self, Self::Stripped | Self::NoLines(_))
+    }
+
     /// Whether a file in a `--debug-dir` would help.
     pub fn wants_a_file(self) -> bool {
         match self {
@@ -21,9 +26,8 @@ impl Why {
     }
 }
 
-/// Shell lines that bring the files: for each host one `scp`, each file on a line of its own; debug
-/// files from the servers that know them. Paths that a shell command cannot hold safely are left
-/// out; the list names them.
+/// Shell lines that bring the files: for each host one `scp`, each file on a line of its own. Paths
+/// that a shell command cannot hold safely are left out; the list names them.
 #[must_use]
 pub fn commands(items: &[Item]) -> Vec<String> {
     let mut hosts: BTreeMap<&Text, Vec<&Item>> = BTreeMap::new();
@@ -34,24 +38,6 @@ pub fn commands(items: &[Item]) -> Vec<String> {
     for (host, items) in hosts {
         let Some(host) = word(&host.lossy()) else { continue };
         commands.extend(copy(&host, &items));
-    }
-    commands.extend(debug_files(items));
-    commands
-}
-
-/// Commands that fetch debug files by build-id.
-fn debug_files(items: &[Item]) -> Vec<String> {
-    let wanted = |item: &&Item| {
-        matches!(item.why, Why::Stripped | Why::NoLines(_)) && !item.build_id.is_empty()
-    };
-    let fetch = |item: &Item| {
-        let id = item.build_id;
-        format!("cp \"$(debuginfod-find debuginfo {id})\" ./debug/{id}.debug")
-    };
-    let mut commands: Vec<String> = items.iter().filter(wanted).map(fetch).collect();
-    if !commands.is_empty() {
-        let comment = "# debug files, if the servers that DEBUGINFOD_URLS names have them:";
-        commands.insert(0, comment.into());
     }
     commands
 }
@@ -119,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn one_command_brings_all_files_of_a_host_and_debug_files_come_from_servers() {
+    fn one_command_brings_all_files_of_a_host() {
         let rows = [
             row("/usr/lib/libfoo.so.1", Why::NotHere),
             row("/opt/my app/server", Why::OtherBuild),
@@ -128,11 +114,7 @@ mod tests {
         ];
         assert_eq!(
             commands(&rows),
-            [
-                "scp prod-7:/usr/lib/libfoo.so.1 \\\n    prod-7:'/opt/my app/server' ./debug/",
-                "# debug files, if the servers that DEBUGINFOD_URLS names have them:",
-                "cp \"$(debuginfod-find debuginfo abcdef0123)\" ./debug/abcdef0123.debug",
-            ]
+            ["scp prod-7:/usr/lib/libfoo.so.1 \\\n    prod-7:'/opt/my app/server' ./debug/",]
         );
     }
 

@@ -35,9 +35,18 @@ pub fn write(out: &mut String, analysis: &Analysis, inputs: &[String]) {
         for command in commands(&items) {
             out.push_str(&format!("  {command}\n"));
         }
+        // Who was asked already has nothing.
+        let servers = analysis.fetched.is_none()
+            && items.iter().any(|i| i.why.wants_debug_file() && !i.build_id.is_empty());
+        let option = if servers { " --debuginfod" } else { "" };
         let inputs: Option<Vec<String>> = inputs.iter().map(|input| word(input)).collect();
         if let Some(inputs) = inputs {
-            out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
+            out.push_str(&format!("  analyze {} --debug-dir ./debug{option}\n", inputs.join(" ")));
+        }
+        if servers {
+            out.push_str(
+                "--debuginfod asks the servers that DEBUGINFOD_URLS names for debug files.\n",
+            );
         }
     }
     let notes: BTreeSet<String> = items.iter().filter_map(note).collect();

@@ -33,7 +33,7 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
         eprintln!("{label}: {}", clean(&text));
     }
     let located = locator.companions(&request.file)?;
-    let cache = SymbolCache::wanted(!request.symbols.no_cache);
+    let cache = if request.symbols.no_cache { SymbolCache::none() } else { SymbolCache::of_user() };
     let symbols = CachedSymbols::of(&located, &cache);
     let style = Style { json: request.json, raw_names: request.raw_names };
     // Whoever types addresses wants each answer at once.

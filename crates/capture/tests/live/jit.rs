@@ -230,7 +230,8 @@ fn node_says_its_functions_names() {
         while (process.cpuUsage().user < 2e6) fib(25);\n";
     fs::write(&script, source).unwrap();
     let node = ["--", "node", "--perf-basic-prof"];
-    let output = succeed(recorder(&path).args(node).arg(&script));
+    // It writes a log beside the map.
+    let output = succeed(recorder(&path).args(node).arg(&script).current_dir(dir.path()));
     remove_maps(&path);
     assert!(said(&output).contains("run-time code: "), "{}", said(&output));
     let leaves = leaves(&path);

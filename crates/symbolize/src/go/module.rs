@@ -40,6 +40,9 @@ mod field {
     pub const FUNCDATA_GO120: u64 = 40;
 }
 
+/// Of FUNCDATA.
+const MAX_ALIGNMENT: u64 = 64;
+
 /// What is known of the module described by a pclntab; `None` when its text base cannot be known, or
 /// sources contradict each other.
 pub(super) fn read(elf: &Elf<'_>, memory: &Memory<'_>, pclntab: &Pclntab<'_>) -> Option<Module> {
@@ -67,13 +70,16 @@ pub(super) fn read(elf: &Elf<'_>, memory: &Memory<'_>, pclntab: &Pclntab<'_>) ->
     Some(Module { text, first, end, funcdata })
 }
 
-/// Since Go 1.26 the data stand behind the function records, and the moduledata says so, not always
-/// in the same word. Those releases no longer state the text base in the header.
+/// Since Go 1.26 the data stand behind the function records, aligned as the program's data need (more
+/// than 8 bytes in some builds), and the moduledata says so, not always in the same word. Those
+/// releases no longer state the text base in the header.
 fn funcdata_go120(pclntab: &Pclntab<'_>, field: impl Fn(u64) -> Option<u64>) -> Option<u64> {
     let end = pclntab.functions().next_back()?.record_end()?;
-    let behind = pclntab.address.checked_add(end.checked_next_multiple_of(8)?)?;
-    if (field::FUNCDATA_GO120..field::FUNCDATA_GO120 + 16).any(|i| field(i) == Some(behind)) {
-        return Some(behind);
+    let behind = pclntab.address.checked_add(end)?;
+    let is_next = |at: &u64| at.checked_sub(behind).is_some_and(|gap| gap < MAX_ALIGNMENT);
+    let mut words = (field::FUNCDATA_GO120..field::FUNCDATA_GO120 + 16).filter_map(&field);
+    if let Some(at) = words.find(is_next) {
+        return Some(at);
     }
     pclntab.stated_text().filter(|text| *text != 0)?;
     field(field::FUNCDATA_GO120)

@@ -1,6 +1,6 @@
 //! Go tables by construction (`go_table.rs`), in each layout. (Real ones: `oracle.rs`.)
 
-use crate::elf_builder::ALLOC;
+use crate::elf_builder::{ALLOC, DYNAMIC};
 use crate::go_table::*;
 use profile::{NameSource, NoName, Svma};
 use proptest::prelude::*;
@@ -129,6 +129,31 @@ fn calls_that_cannot_be_read_leave_the_function_without_a_line() {
             let frames = open(&bytes).lookup(Svma(WORK)).unwrap();
             assert_eq!(frames[0].line, Some(31), "no inlined call");
         }
+    }
+}
+
+/// As external linkers leave position-independent programs.
+#[test]
+fn pointers_that_only_relocations_know_are_found() {
+    for layout in LAYOUTS {
+        let table = table(layout, Twist::default());
+        let mut data = moduledata(&table);
+        let mut relocations = Vec::new();
+        for (word, at) in data.as_chunks_mut::<8>().0.iter_mut().zip((MODULE..).step_by(8)) {
+            if u64::from_le_bytes(*word) >= GO_TEXT {
+                relocations
+                    .extend([at, 8, u64::from_le_bytes(*word)].map(u64::to_le_bytes).concat());
+                *word = [0; 8];
+            }
+        }
+        let rows = [7, 0x70_0000, 8, relocations.len() as u64, 0, 0];
+        let file = file(&table, false)
+            .section(".noptrdata", ALLOC, MODULE, data)
+            .section(".rela.dyn", ALLOC, 0x70_0000, relocations)
+            .section(DYNAMIC, ALLOC, 0x71_0000, rows.map(u64::to_le_bytes).concat());
+        let bytes = file.erase_section_table().build();
+        let frames = open(&bytes).lookup(Svma(WORK + 0x15)).unwrap();
+        assert_eq!(frames.len(), 3, "{layout:?}");
     }
 }
 
