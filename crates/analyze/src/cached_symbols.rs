@@ -11,10 +11,6 @@ use symbolize::{Files, Found, FramePointer, SourceFrame, Symbols, Table, TableBu
 use crate::locate::Located;
 use crate::symbol_cache::{Key, SymbolCache};
 
-/// Addresses that a thread asks the files for at a time: neighbours share a unit of debug
-/// information, which one thread then decodes once.
-const PIECE: usize = 256;
-
 /// The functions at an address, the innermost first, or why there are none.
 pub type Names = Result<Vec<SourceFrame>, NoName>;
 
@@ -130,12 +126,14 @@ impl<'a> CachedSymbols<'a> {
         }
         let opened = self.opened.get_or_init(|| Symbols::new(self.files).ok().map(Box::new));
         let Some(symbols) = opened else { return Vec::new() };
-        let ask = |at: &Svma| Fresh {
-            at: *at,
-            found: symbols.lookup_range(*at),
-            frame_pointer: unwind.then(|| symbols.frame_pointer_range(*at)),
-        };
-        missing.par_chunks(PIECE).flat_map_iter(|piece| piece.iter().map(ask)).collect()
+        let found = symbols.lookup_all(missing).into_par_iter().zip(missing);
+        found
+            .map(|(found, at)| Fresh {
+                at: *at,
+                found,
+                frame_pointer: unwind.then(|| symbols.frame_pointer_range(*at)),
+            })
+            .collect()
     }
 
     /// Writes what is known now. A table that has grown too large begins again with what was asked
