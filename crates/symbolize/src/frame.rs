@@ -31,6 +31,7 @@ pub struct Found {
     /// The functions at the address, innermost first, or why it has no name.
     pub names: Result<Vec<SourceFrame>, NoName>,
     /// Addresses ([`profile::Svma`]) around it that have the same answer; holds at least the
-    /// address itself, and need not be as large as it could be.
+    /// address itself (unless that is the last of all, where no half-open range can end), and need
+    /// not be as large as it could be.
     pub extent: Range<u64>,
 }

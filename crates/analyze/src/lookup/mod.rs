@@ -22,6 +22,9 @@ use crate::{Error, fetched, plan};
 use answer::Style;
 use input::{Batch, Line};
 
+/// Answers are handed on in pieces of this size, and at the end of each batch.
+const OUTPUT_BYTES: usize = 256 << 10;
+
 /// Answers standard input on standard output.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
     let style = Style { json: request.json, raw_names: request.raw_names };
     // Whoever types addresses wants each answer at once.
     let batch = Batch::new(if io::stdin().is_terminal() { 1 } else { input::MAX_LINES });
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::with_capacity(OUTPUT_BYTES, io::stdout().lock());
     match answer_all(&symbols, io::stdin().lock(), batch, &mut out, style)? {
         Written::All => {}
         Written::ReaderGone => drop(out.into_parts()), // unwritten: nobody reads it
