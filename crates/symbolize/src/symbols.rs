@@ -6,11 +6,11 @@ use profile::{NameSource, NoName, Svma};
 
 use crate::dwarf::{DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
-use crate::frame_pointer::UnwindRules;
 use crate::go::{GoCode, GoFunction};
 use crate::plt::PltStubs;
 use crate::span::Span;
 use crate::symbol_table::{Named, SymbolTable};
+use crate::unwind::{UnwindSections, UnwindTables};
 use crate::{Error, Found, FramePointer, SourceFrame};
 
 /// The files that describe one module. Whoever gives them has checked that they belong together.
@@ -39,7 +39,7 @@ pub struct Symbols<'d> {
     debug_info: OnceLock<Option<DebugInfo<'d>>>,
     go: OnceLock<GoCode<'d>>,
     plt: OnceLock<PltStubs<'d>>,
-    unwind: OnceLock<UnwindRules<'d>>,
+    unwind: OnceLock<UnwindTables<'d>>,
 }
 
 impl<'d> Symbols<'d> {
@@ -82,8 +82,9 @@ impl<'d> Symbols<'d> {
         {
             return answer;
         }
-        let rules = self.unwind.get_or_init(|| UnwindRules::read(&self.files()));
-        rules.frame_pointer(address.0)
+        let tables =
+            self.unwind.get_or_init(|| UnwindTables::new(UnwindSections::of(&self.files())));
+        tables.frame_pointer(address)
     }
 
     /// The functions at an address, the innermost inlined one first, the physical function last;

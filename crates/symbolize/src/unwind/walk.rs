@@ -1,0 +1,486 @@
+//! From the leaf of a stack to its callers: by rules and kept words, and where the rules say that the
+//! frame pointer is a function's own, along the chain that the host recorded.
+//!
+//! The recorded chain is a walk along frame pointers from the sampled register on: what it met are
+//! words of the same stack that need not be in the slice. So each step is one of these:
+//!
+//! 1. By the rule, with registers and words of the slice.
+//! 2. By the rule, where it says that the frame pointer is set and rules have carried the register
+//!    here unharmed from a link of the recorded chain: the chain's next frame is the caller. So a slice
+//!    of a few words repairs a leaf without a prologue, and what follows is proven all the same.
+//! 3. Without a rule, along the frame pointer, as the host did, in the slice or in the chain: such a
+//!    step proves nothing ([`Step::Recorded`]).
+//!
+//! Where neither helps the walk stops. What the chain still has beyond the frames that were found
+//! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
+//! contradict each other the rules win: the chain may have come through any register's content, the
+//! rules may not.
+
+use profile::{Kept, KeptValue, ModuleId, REGISTER_PLACES, Slice};
+
+use super::rule::{Registers, X86_64};
+use super::{Cfa, Expression, NoRule, Rule, Saved};
+use crate::elf::Machine;
+
+/// Deeper stacks are cut.
+const MAX_FRAMES: usize = 10_000;
+
+/// Rules by address, wherever they come from.
+pub trait Rules {
+    /// The rule at an address in the module's own meaning (see [`profile::ModuleKind`]).
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn rule(&mut self, module: ModuleId, address: u64) -> Result<&Rule, NoRule>;
+}
+
+/// One frame of a stack, and how its caller was found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Frame {
+    /// Whose code.
+    pub module: ModuleId,
+    /// Where in it.
+    pub address: u64,
+    /// Whether it is what a call returns to; else an instruction that a sample or signal interrupted.
+    pub is_return: bool,
+    /// The step to the frame that follows.
+    pub step: Step,
+}
+
+impl Frame {
+    /// The address inside the instruction meant.
+    fn lookup(&self) -> u64 {
+        if self.is_return { self.address.saturating_sub(1) } else { self.address }
+    }
+}
+
+/// How a frame's caller was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Step {
+    /// Unwind tables say so; of the last frame, that it has no caller.
+    Proven,
+    /// The host recorded it, and nothing is known that speaks for or against it.
+    Recorded,
+    /// The frame that follows was recorded, but callers may be missing between.
+    Gap,
+}
+
+/// Why a walk did not arrive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stop {
+    /// There is no rule.
+    NoRule(NoRule),
+    /// A register that is needed was not kept.
+    NotKept,
+    /// A word that is needed lies beyond what was looked at.
+    Beyond,
+    /// What should be a return address is none.
+    NotCode,
+    /// The rule leads nowhere: stacks do not shrink towards their callers.
+    Absurd,
+    /// More frames than any stack is believed to have.
+    TooDeep,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WalkEnd {
+    /// The tables say that the last frame has no caller.
+    Root,
+    /// With the recorded chain, whatever ended that.
+    Recorded,
+    /// Before; in this module.
+    Stopped(Stop, ModuleId),
+}
+
+/// The stack as the host recorded it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Leaf first: where it stood, and what calls return to.
+    pub path: &'a [(ModuleId, u64)],
+}
+
+/// What a walk found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Walk<'a> {
+    /// Leaf first.
+    pub frames: &'a [Frame],
+    /// How it ended.
+    pub end: WalkEnd,
+}
+
+/// What is known of a register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Value {
+    Unknown,
+    /// Bytes above the sampled stack pointer.
+    Stack(i64),
+    Code(ModuleId, u64),
+    /// What stands in the word there; read when it is needed, as few are.
+    Word(i64),
+}
+
+/// Where expressions believe the sampled stack pointer to be. It has an alignment no stack pointer
+/// needs, and distances from it cannot be mistaken for small numbers.
+const BASE: u64 = 1 << 46;
+
+/// No stack is larger: what lies further away is no stack.
+const MAX_STACK_BYTES: i64 = 1 << 32;
+
+/// Walks stacks. Keep one for many: its buffers are used again.
+#[derive(Debug)]
+pub struct Walker {
+    machine: Registers,
+    frames: Vec<Frame>,
+}
+
+impl Walker {
+    /// For stacks of one instruction set; `None` when its registers are not known.
+    #[must_use]
+    pub fn new(machine: Machine) -> Option<Self> {
+        Some(Self { machine: machine.registers()?, frames: Vec::new() })
+    }
+
+    /// Finds the callers of a stack's leaf. `None` when the stack has no leaf.
+    pub fn walk(
+        &mut self,
+        recorded: Recorded<'_>,
+        slice: &Slice,
+        rules: &mut impl Rules,
+    ) -> Option<Walk<'_>> {
+        self.frames.clear();
+        let (module, address) = *recorded.path.first()?;
+        self.frames.push(Frame { module, address, is_return: false, step: Step::Proven });
+        let mut state = State::new(self.machine, slice, recorded.path);
+        // Each step takes a word of its own.
+        let most = MAX_FRAMES.min(slice.kept.len() + recorded.path.len() + 1);
+        let end = loop {
+            let last = self.frames.len() - 1;
+            let frame = &mut self.frames[last];
+            let module = frame.module;
+            let rule = rules.rule(module, frame.lookup());
+            if rule.is_err() {
+                frame.step = Step::Recorded;
+            }
+            match state.caller(rule, frame) {
+                Ok(Some(caller)) => self.frames.push(caller),
+                Ok(None) => break WalkEnd::Root,
+                Err(None) => break WalkEnd::Recorded,
+                Err(Some(stop)) => break WalkEnd::Stopped(stop, module),
+            }
+            if self.frames.len() > most {
+                break WalkEnd::Stopped(Stop::TooDeep, module);
+            }
+        };
+        if let (Some(last), true) = (self.frames.last_mut(), end != WalkEnd::Root) {
+            last.step = Step::Recorded;
+        }
+        let end = match end {
+            WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep => self.follow(recorded, end),
+            _ => end,
+        };
+        Some(Walk { frames: &self.frames, end })
+    }
+
+    /// Appends what the recorded chain has beyond the frames found.
+    ///
+    /// The frames found begin the true stack, and a chain of frame pointers leaves frames out but
+    /// invents none: as many of it as are among the frames found, in their order, are below.
+    fn follow(&mut self, recorded: Recorded<'_>, end: WalkEnd) -> WalkEnd {
+        let mut rest = &recorded.path[1..];
+        let mut seamless = self.frames.len() == 1;
+        for frame in &self.frames[1..] {
+            seamless = rest.first() == Some(&(frame.module, frame.address));
+            if seamless {
+                rest = &rest[1..];
+            }
+        }
+        if rest.is_empty() {
+            return end;
+        }
+        if let (Some(last), false) = (self.frames.last_mut(), seamless) {
+            last.step = Step::Gap;
+        }
+        self.frames.extend(rest.iter().map(|(module, address)| Frame {
+            module: *module,
+            address: *address,
+            is_return: true,
+            step: Step::Recorded,
+        }));
+        WalkEnd::Recorded
+    }
+}
+
+/// The registers of the frame that the walk is at.
+struct State<'a> {
+    machine: Registers,
+    slice: &'a Slice,
+    chain: &'a [(ModuleId, u64)],
+    registers: [Value; REGISTER_PLACES as usize],
+    /// `None`: not known any more, beyond a step along the chain.
+    sp: Option<i64>,
+    /// How many links of the recorded chain the frame pointer is up: with 0 it is what was sampled.
+    /// `None`: it is not known to belong to the chain.
+    link: Option<usize>,
+}
+
+impl<'a> State<'a> {
+    fn new(machine: Registers, slice: &'a Slice, chain: &'a [(ModuleId, u64)]) -> Self {
+        let mut registers = [Value::Unknown; REGISTER_PLACES as usize];
+        for kept in &slice.kept {
+            let Some(register) = kept.register() else { break };
+            registers[register as usize] = value(kept.value);
+        }
+        Self { machine, slice, chain, registers, sp: Some(0), link: Some(0) }
+    }
+
+    /// Goes on to the caller of `frame`. `Ok(None)`: it has none; `Err(None)`: the recorded chain, which
+    /// was the only way, is at its end.
+    fn caller(
+        &mut self,
+        rule: Result<&Rule, NoRule>,
+        frame: &Frame,
+    ) -> Result<Option<Frame>, Option<Stop>> {
+        let rule = match rule {
+            Ok(rule) => rule,
+            Err(why) => {
+                return match self.by_frame_pointer() {
+                    Some(caller) => Ok(Some(caller)),
+                    None => self.along_chain(None, Stop::NoRule(why)),
+                };
+            }
+        };
+        if rule.return_address == Saved::Undefined {
+            return Ok(None);
+        }
+        match self.by_rule(rule, frame) {
+            Ok(caller) => Ok(Some(caller)),
+            Err(stop) if rule.sets_frame_pointer => self.along_chain(Some(rule), stop),
+            Err(stop) => Err(Some(stop)),
+        }
+    }
+
+    /// The caller of code without a rule, if it has set its frame pointer and its frame is in the slice.
+    fn by_frame_pointer(&mut self) -> Option<Frame> {
+        let pointer = usize::from(self.machine.frame_pointer);
+        let at = self.stack(self.registers[pointer])?;
+        let Ok(Value::Code(module, address)) = self.word(at.checked_add(8)?) else { return None };
+        let sp = at.checked_add(16).filter(|sp| self.sp.is_none_or(|old| *sp > old))?;
+        let next = self.link.map(|link| link + 1);
+        self.link = next.filter(|next| self.chain.get(*next) == Some(&(module, address)));
+        self.leave_frame_record(at, sp);
+        Some(Frame { module, address, is_return: true, step: Step::Proven })
+    }
+
+    /// Of the registers, only the frame pointer is known beyond code that nothing is known of.
+    fn leave_frame_record(&mut self, at: i64, sp: i64) {
+        self.registers = [Value::Unknown; REGISTER_PLACES as usize];
+        self.registers[usize::from(self.machine.frame_pointer)] = Value::Word(at);
+        // What ARM64 has above a frame record is not known.
+        self.sp = Some(sp).filter(|_| self.machine == X86_64);
+    }
+
+    /// The recorded chain's next frame, if the frame pointer is known to belong to the chain.
+    fn along_chain(
+        &mut self,
+        rule: Option<&Rule>,
+        otherwise: Stop,
+    ) -> Result<Option<Frame>, Option<Stop>> {
+        let next = self.link.ok_or(otherwise)? + 1;
+        let Some((module, address)) = self.chain.get(next).copied() else {
+            return Err(rule.is_none().then_some(otherwise));
+        };
+        let pointer = usize::from(self.machine.frame_pointer);
+        let at = self.stack(self.registers[pointer]);
+        let cfa = rule.and_then(|rule| Old { state: self, ip: 0 }.cfa(&rule.cfa).ok());
+        match at {
+            Some(at) => self.leave_frame_record(at, at.saturating_add(16)),
+            None => {
+                self.registers = [Value::Unknown; REGISTER_PLACES as usize];
+                self.sp = None;
+            }
+        }
+        if rule.is_some() {
+            self.sp = cfa;
+        }
+        self.link = Some(next);
+        Ok(Some(Frame { module, address, is_return: true, step: Step::Proven }))
+    }
+
+    fn by_rule(&mut self, rule: &Rule, frame: &Frame) -> Result<Frame, Stop> {
+        let machine = self.machine;
+        let old = Old { state: self, ip: frame.lookup() };
+        let cfa = old.cfa(&rule.cfa)?;
+        let (module, address) =
+            match old.saved(&rule.return_address, machine.return_address, cfa)? {
+                Value::Code(module, address) => (module, address),
+                _ => return Err(Stop::NotCode),
+            };
+        let sp = match rule.register(machine.stack_pointer) {
+            Saved::Same => cfa,
+            other => {
+                let value = old.saved(other, machine.stack_pointer, cfa)?;
+                self.stack(value).ok_or(Stop::NotKept)?
+            }
+        };
+        // A leaf of ARM64 may have no frame at all.
+        let grows = self.sp.is_none_or(|old| sp > old || (sp == old && !frame.is_return));
+        if !grows || sp > MAX_STACK_BYTES {
+            return Err(Stop::Absurd);
+        }
+        let link = old.link(rule, cfa, (module, address));
+        let mut registers = self.registers;
+        for (number, register) in registers.iter_mut().enumerate() {
+            if !rule.is_signal_frame && !machine.are_preserved(number) {
+                *register = Value::Unknown;
+            }
+        }
+        for (number, saved) in &rule.registers {
+            let value = match saved {
+                Saved::AtCfa(offset) => cfa.checked_add(*offset).map(Value::Word),
+                other => old.saved(other, *number, cfa).ok(),
+            };
+            registers[usize::from(*number)] = value.unwrap_or(Value::Unknown);
+        }
+        self.registers = registers;
+        self.sp = Some(sp);
+        self.link = link;
+        Ok(Frame { module, address, is_return: !rule.is_signal_frame, step: Step::Proven })
+    }
+
+    /// A value as bytes above the sampled stack pointer, if it is a place in the stack.
+    fn stack(&self, value: Value) -> Option<i64> {
+        match value {
+            Value::Stack(at) => Some(at),
+            Value::Word(at) => match self.word(at) {
+                Ok(Value::Stack(at)) => Some(at),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// What stands that many bytes above the sampled stack pointer.
+    fn word(&self, at: i64) -> Result<Value, Stop> {
+        let words = u32::try_from(at / 8).map_err(|_| Stop::Beyond)?;
+        if at % 8 != 0 {
+            return Err(Stop::Absurd);
+        }
+        if at < 0 || words >= self.slice.looked_at_words {
+            return Err(Stop::Beyond);
+        }
+        let kept = self.slice.at(Kept::place_of_word(words));
+        Ok(kept.map_or(Value::Unknown, value))
+    }
+}
+
+/// The registers before a step, which a rule's parts all speak of.
+struct Old<'s, 'a> {
+    state: &'s State<'a>,
+    /// For expressions that ask whether a stub has pushed: its last bits are the same in the process,
+    /// the file and the module's own meaning.
+    ip: u64,
+}
+
+impl Old<'_, '_> {
+    fn register(&self, number: u8) -> Value {
+        if number == self.state.machine.stack_pointer {
+            return self.state.sp.map_or(Value::Unknown, Value::Stack);
+        }
+        self.state.registers.get(usize::from(number)).copied().unwrap_or(Value::Unknown)
+    }
+
+    /// A place in the stack: register plus bytes.
+    fn place(&self, register: u8, offset: i64) -> Result<i64, Stop> {
+        let at = match self.register(register) {
+            Value::Word(at) => match self.state.word(at)? {
+                Value::Stack(at) => at,
+                _ => return Err(Stop::NotKept),
+            },
+            Value::Stack(at) => at,
+            _ => return Err(Stop::NotKept),
+        };
+        at.checked_add(offset).ok_or(Stop::Absurd)
+    }
+
+    fn cfa(&self, cfa: &Cfa) -> Result<i64, Stop> {
+        match cfa {
+            Cfa::Register(register, offset) => self.place(*register, *offset),
+            Cfa::Loaded(register, offset) => {
+                let at = self.place(*register, *offset)?;
+                match self.state.word(at)? {
+                    Value::Stack(at) => Ok(at),
+                    _ => Err(Stop::NotKept),
+                }
+            }
+            Cfa::Expression(expression) => self.evaluate(expression, None),
+        }
+    }
+
+    /// A register's value before the call.
+    fn saved(&self, saved: &Saved, number: u8, cfa: i64) -> Result<Value, Stop> {
+        let read = |at| self.state.word(at);
+        match saved {
+            Saved::Same => match self.register(number) {
+                Value::Word(at) => read(at),
+                value => Ok(value),
+            },
+            Saved::Undefined => Ok(Value::Unknown),
+            Saved::AtCfa(offset) => read(cfa.checked_add(*offset).ok_or(Stop::Absurd)?),
+            Saved::Cfa(offset) => Ok(Value::Stack(cfa.checked_add(*offset).ok_or(Stop::Absurd)?)),
+            Saved::Register(other) => match self.register(*other) {
+                Value::Word(at) => read(at),
+                value => Ok(value),
+            },
+            Saved::At(register, offset) => read(self.place(*register, *offset)?),
+            Saved::AtExpression(expression) => read(self.evaluate(expression, Some(cfa))?),
+            Saved::Expression(expression) => {
+                Ok(Value::Stack(self.evaluate(expression, Some(cfa))?))
+            }
+        }
+    }
+
+    fn evaluate(&self, expression: &Expression, cfa: Option<i64>) -> Result<i64, Stop> {
+        let number = |value| Some(BASE.wrapping_add_signed(self.state.stack(value)?));
+        let register = |number_of: u16| match u8::try_from(number_of).ok()? {
+            16 if self.state.machine == X86_64 => Some(self.ip),
+            other => number(self.register(other)),
+        };
+        let word = |address: u64| {
+            let at = address.wrapping_sub(BASE).cast_signed();
+            number(self.state.word(at).ok()?)
+        };
+        let initial = cfa.map(|cfa| BASE.wrapping_add_signed(cfa));
+        let result = expression.evaluate(initial, register, word).ok_or(Stop::NotKept)?;
+        let at = result.wrapping_sub(BASE).cast_signed();
+        (at.unsigned_abs() <= MAX_STACK_BYTES.unsigned_abs()).then_some(at).ok_or(Stop::Absurd)
+    }
+
+    /// Which link of the recorded chain the caller's frame pointer is.
+    fn link(&self, rule: &Rule, cfa: i64, caller: (ModuleId, u64)) -> Option<usize> {
+        let link = self.state.link?;
+        let pointer = self.state.machine.frame_pointer;
+        match rule.register(pointer) {
+            Saved::Same => Some(link),
+            _ if rule.sets_frame_pointer => {
+                Some(link + 1).filter(|next| self.state.chain.get(*next) == Some(&caller))
+            }
+            // Saved, but not yet another value: a function that is about to set it.
+            saved => {
+                let now = self.state.stack(self.register(pointer))?;
+                let before = self.state.stack(self.saved(saved, pointer, cfa).ok()?)?;
+                (now == before).then_some(link)
+            }
+        }
+    }
+}
+
+fn value(kept: KeptValue) -> Value {
+    match kept {
+        KeptValue::Code { module, address } => Value::Code(module, address),
+        KeptValue::Stack(at) => i64::try_from(at).map_or(Value::Unknown, Value::Stack),
+    }
+}
+
+#[cfg(test)]
+mod tests;
