@@ -16,10 +16,12 @@ use crate::addresses::{Addresses, Used, gather};
 use crate::collapse::{Cells, Keep, Sum, collapse};
 use crate::import::Recording;
 use crate::locate::{Locator, Trust};
+use crate::paths::Paths;
 use crate::plan::Filter;
 use crate::processes::ProcessNames;
-use crate::resolve::{Resolution, resolve};
+use crate::resolve::{Resolution, resolve, short_name};
 use crate::stacks::{Chains, Shape, Wholeness};
+use crate::unwind::unwind;
 
 /// One or more recordings, named and merged.
 #[derive(Debug)]
@@ -44,6 +46,9 @@ pub struct Analysis {
     pub processes: Vec<ProcessUse>,
     /// CPU time by how much of its stack is there.
     pub wholeness: BTreeMap<Wholeness, u64>,
+    /// CPU time of stacks of which not all is there, by cause and by the module (its short name) whose
+    /// code is where it lacks.
+    pub lacking: BTreeMap<(Wholeness, String), u64>,
     /// CPU time in code that has a name.
     pub named_weight: u64,
     /// Modules on the stacks, the one that lacks most names first.
@@ -97,6 +102,8 @@ pub struct ModuleUse {
     pub recording: usize,
     /// CPU time of stacks on which it has a frame without a name, each stack once.
     pub nameless_weight: u64,
+    /// CPU time of stacks that its file would let be unwound further.
+    pub mendable_weight: u64,
     /// Why names are missing, where any are.
     pub reason: Option<NoName>,
     /// How sure it is that the file found is the one that ran; `None` without a file.
@@ -159,17 +166,19 @@ pub fn analyze(
     let names: Vec<ProcessNames> =
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
     let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
+    let mut paths: Vec<Paths<'_>> = Vec::new();
     let mut anything = false;
     let mut weight = 0u64;
     for (recording, names) in recordings.iter().zip(&names) {
         let event = cpu_event(recording)?;
         let keep = keep(recording, filter, names);
         anything |= !keep.is_nothing();
-        let cells = collapse(recording, event, &keep);
+        let mut cells = collapse(recording, event, &keep);
         let everything = cells.total().weight.saturating_add(cells.filtered.weight);
         weight = weight
             .checked_add(everything)
             .ok_or_else(|| Error::AbsurdWeight { path: recording.path().into() })?;
+        paths.push(unwind(recording, &mut cells, locator));
         collapsed.push((event, cells));
     }
     if !filter.is_empty() && !anything {
@@ -179,8 +188,8 @@ pub fn analyze(
 
     let used: Vec<Used<'_>> = recordings
         .iter()
-        .zip(&collapsed)
-        .map(|(recording, (_, cells))| Used { tables: recording.tables(), cells })
+        .zip(collapsed.iter().zip(&paths))
+        .map(|(recording, ((_, cells), paths))| Used { tables: recording.tables(), paths, cells })
         .collect();
     let addresses = gather(&used);
     let mut frames = FrameTable::default();
@@ -191,7 +200,7 @@ pub fn analyze(
     for (index, used) in used.iter().enumerate() {
         let chains = Chains {
             recording: index,
-            tables: used.tables,
+            paths: used.paths,
             processes: &names[index],
             addresses: &addresses,
             resolution: &resolution,
@@ -224,7 +233,10 @@ struct Totals {
     processes: FxHashMap<(usize, u32), u64>,
     wholeness: BTreeMap<Wholeness, u64>,
     named_weight: u64,
+    /// By group and [`Wholeness`].
+    lacking: BTreeMap<(Wholeness, u32), u64>,
     nameless: Vec<u64>,
+    mendable: Vec<u64>,
 }
 
 impl Totals {
@@ -234,7 +246,9 @@ impl Totals {
             processes: FxHashMap::default(),
             wholeness: BTreeMap::new(),
             named_weight: 0,
+            lacking: BTreeMap::new(),
             nameless: vec![0; groups],
+            mendable: vec![0; groups],
         }
     }
 
@@ -244,6 +258,12 @@ impl Totals {
             self.tree.add(&chain.frames, cell.weight);
             *self.processes.entry((chains.recording, cell.process.0)).or_default() += cell.weight;
             *self.wholeness.entry(chain.wholeness).or_default() += cell.weight;
+            if let Some(group) = chain.cause {
+                *self.lacking.entry((chain.wholeness, group)).or_default() += cell.weight;
+                if chain.mendable {
+                    self.mendable[group as usize] += cell.weight;
+                }
+            }
             if chain.leaf_named {
                 self.named_weight += cell.weight;
             }
@@ -283,8 +303,9 @@ impl Totals {
             period_ns: recorded.iter().filter_map(|r| Some(r.event()?.period)).max().unwrap_or(0),
             processes: process_rows(&self.processes, recordings),
             wholeness: self.wholeness,
+            lacking: by_module(&self.lacking, addresses),
             named_weight: self.named_weight,
-            modules: module_rows(&self.nameless, addresses, resolution),
+            modules: module_rows(&self.nameless, &self.mendable, addresses, resolution),
             tree: self.tree,
             left_out: Vec::new(),
             recordings: recorded,
@@ -327,7 +348,26 @@ fn process_rows(
     rows
 }
 
-fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution) -> Vec<ModuleUse> {
+/// Modules of several recordings that have one name are one cause.
+fn by_module(
+    lacking: &BTreeMap<(Wholeness, u32), u64>,
+    addresses: &Addresses,
+) -> BTreeMap<(Wholeness, String), u64> {
+    let mut rows = BTreeMap::new();
+    for ((wholeness, group), weight) in lacking {
+        let module = &addresses.groups[*group as usize].module;
+        let name = module.as_ref().map_or_else(|| "code in no known mapping".into(), short_name);
+        *rows.entry((*wholeness, name)).or_default() += weight;
+    }
+    rows
+}
+
+fn module_rows(
+    nameless: &[u64],
+    mendable: &[u64],
+    addresses: &Addresses,
+    resolution: &Resolution,
+) -> Vec<ModuleUse> {
     let mut reasons = vec![None; addresses.groups.len()];
     for row in &resolution.rows {
         let reason: &mut Option<NoName> = &mut reasons[row.group as usize];
@@ -341,6 +381,7 @@ fn module_rows(nameless: &[u64], addresses: &Addresses, resolution: &Resolution)
             module: module.clone(),
             recording: group.recording,
             nameless_weight: nameless[index],
+            mendable_weight: mendable[index],
             reason: reasons[index],
             trust: located.and_then(|l| l.as_ref().ok()).map(|l| match group.assumed {
                 true => Trust::Unverified,

@@ -12,6 +12,8 @@ use crate::analysis::{Analysis, ModuleUse};
 pub struct Wanted {
     /// CPU time of stacks with nameless frames of it.
     pub weight: u64,
+    /// CPU time of stacks that it would let be unwound further.
+    pub mendable_weight: u64,
     /// Where it was on the recorded host.
     pub path: Text,
     /// The recorded host.
@@ -58,13 +60,17 @@ pub fn wanted(analysis: &Analysis) -> Vec<Wanted> {
     for module in analysis.modules.iter().filter(|m| m.wants_a_file()) {
         let row = Wanted {
             weight: module.nameless_weight,
+            mendable_weight: module.mendable_weight,
             path: module.module.path.clone(),
             host: analysis.recordings[module.recording].facts.host.clone(),
             build_id: module.module.build_id,
             why: why(module),
         };
         rows.entry((row.host.clone(), row.path.clone(), row.build_id))
-            .and_modify(|known| known.weight = known.weight.saturating_add(row.weight))
+            .and_modify(|known| {
+                known.weight = known.weight.saturating_add(row.weight);
+                known.mendable_weight = known.mendable_weight.saturating_add(row.mendable_weight);
+            })
             .or_insert(row);
     }
     let mut rows: Vec<Wanted> = rows.into_values().collect();
@@ -167,6 +173,7 @@ mod tests {
     fn row(path: &str, why: Why) -> Wanted {
         Wanted {
             weight: 1,
+            mendable_weight: 0,
             path: path.into(),
             host: "prod-7".into(),
             build_id: BuildId::from_hex("abcdef0123").unwrap(),

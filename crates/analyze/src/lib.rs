@@ -1,7 +1,7 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
+//! by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `locate` finds the files, `resolve` names
 //! each address once, `stacks` makes a call tree of it, `diff` compares two, `story` puts the
 //! difference into words. `report`, `diff_report` and `caption` say it; `run` does it all for a
 //! command line.
@@ -32,6 +32,7 @@ mod info;
 mod locate;
 mod output;
 mod passing;
+mod paths;
 mod plan;
 mod processes;
 mod provenance;
@@ -40,6 +41,7 @@ mod resolve;
 mod run;
 mod stacks;
 mod story;
+mod unwind;
 mod wording;
 
 pub use account::{Account, Spans};

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use profile::{StackEnd, Warning};
 use render::safe_text::clean;
 use render::terminal::{SortBy, TableOptions, top_functions};
+use symbolize::unwind::{NoRule, Stop};
 
 use crate::analysis::{Analysis, Recorded};
 use crate::bring::{self, Why};
@@ -99,6 +100,7 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
         ));
     }
     lines.push(("Stacks", stacks(analysis)));
+    lines.extend(lacking(analysis));
     lines.push(("Names", names(analysis)));
     lines.extend(unverified(analysis));
     lines
@@ -106,8 +108,17 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
 
 fn stacks(analysis: &Analysis) -> String {
     let whole = analysis.total.weight;
-    let complete = analysis.wholeness.get(&Wholeness::Complete).copied().unwrap_or(0);
-    let mut parts = vec![format!("{} complete", percent(complete, whole))];
+    let weight = |kind| analysis.wholeness.get(&kind).copied().unwrap_or(0);
+    let repaired = weight(Wholeness::Repaired);
+    let complete = weight(Wholeness::Complete) + repaired;
+    let mut parts = vec![match repaired {
+        0 => format!("{} complete", percent(complete, whole)),
+        _ => format!(
+            "{} complete ({} repaired with unwind tables)",
+            percent(complete, whole),
+            percent(repaired, whole)
+        ),
+    }];
     let mut others: Vec<(u64, &str)> = analysis
         .wholeness
         .iter()
@@ -121,7 +132,7 @@ fn stacks(analysis: &Analysis) -> String {
 
 fn describe(kind: Wholeness) -> Option<&'static str> {
     match kind {
-        Wholeness::Complete => None,
+        Wholeness::Complete | Wholeness::Repaired => None,
         Wholeness::Unchecked => Some("not checked (no unwind tables, or no file)"),
         Wholeness::CallerSkipped => Some("with a caller that may be missing"),
         Wholeness::Cut(end) => Some(match end {
@@ -132,7 +143,36 @@ fn describe(kind: Wholeness) -> Option<&'static str> {
             StackEnd::LostBlock => "lost in a damaged block",
             StackEnd::Complete | StackEnd::NoUser => return None,
         }),
+        Wholeness::Stopped(stop) => Some(match stop {
+            Stop::NoRule(NoRule::NoFile) => "cut: the file with the unwind tables is not here",
+            Stop::NoRule(NoRule::NoTables | NoRule::NotCovered) => {
+                "cut: code without unwind tables"
+            }
+            Stop::NoRule(NoRule::Damaged) | Stop::Absurd => "cut: unwind tables make no sense",
+            Stop::NotKept => "cut: a register was not recorded",
+            Stop::Beyond => "cut: deeper than the recorded part of the stack",
+            Stop::NotCode => "cut: no code to return to",
+            Stop::TooDeep => "cut: too deep",
+        }),
     }
+}
+
+/// In which modules stacks lack something, the worst first.
+fn lacking(analysis: &Analysis) -> Option<Line> {
+    const NAMED: usize = 3;
+    let unwound = |kind: &Wholeness| matches!(kind, Wholeness::Repaired | Wholeness::Stopped(_));
+    // Without unwinding every library would be a cause.
+    if !analysis.wholeness.keys().any(unwound) {
+        return None;
+    }
+    let mut rows: Vec<_> = analysis.lacking.iter().collect();
+    rows.sort_by_key(|(_, weight)| std::cmp::Reverse(**weight));
+    let shown = rows.iter().take(NAMED).filter_map(|((kind, module), weight)| {
+        let share = percent(**weight, analysis.total.weight);
+        Some(format!("{share} in {module} ({})", describe(*kind)?.trim_start_matches("cut: ")))
+    });
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| ("Not whole", shown.join("; ")))
 }
 
 fn names(analysis: &Analysis) -> String {
@@ -246,6 +286,13 @@ fn files_to_bring(out: &mut String, analysis: &Analysis, inputs: &[String]) {
     }
     if wanted.len() > 2 * LISTED {
         out.push_str(&format!("{:>8}  {} more\n", "", count((wanted.len() - 2 * LISTED) as u64)));
+    }
+    let mendable = wanted.iter().fold(0u64, |sum, row| sum.saturating_add(row.mendable_weight));
+    if mendable > 0 {
+        out.push_str(&format!(
+            "They would also mend stacks of {} of the CPU time, which end in their code.\n",
+            percent(mendable, analysis.total.weight)
+        ));
     }
     let commands = bring::commands(&wanted);
     if !commands.is_empty() {

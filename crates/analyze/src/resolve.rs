@@ -180,14 +180,7 @@ impl<'a> Source<'a> {
     fn open(module: &Module, files: Files<'a>) -> Self {
         match Symbols::new(files) {
             Ok(symbols) => {
-                // Recorded segments are those of the file that ran. Without them the file's own
-                // serve; those of a separate debug file do not, their offsets are its own.
-                let segments = if module.segments.is_empty() {
-                    let image = files.image.and_then(|bytes| symbolize::identify(bytes).ok());
-                    image.map(|identity| identity.segments).unwrap_or_default()
-                } else {
-                    module.segments.clone()
-                };
+                let segments = segments(module, files.image);
                 Self::Files { symbols: Box::new(symbols), segments }
             }
             Err(_) => Self::Nowhere(NoName::BadDebugInfo),
@@ -233,6 +226,17 @@ impl<'a> Source<'a> {
             }
             Self::Nowhere(reason) => Answer::nameless(*reason),
         }
+    }
+}
+
+/// Recorded segments are those of the file that ran. Without them the file's own serve; those of a
+/// separate debug file do not, their offsets are its own.
+pub fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
+    if module.segments.is_empty() {
+        let image = image.and_then(|bytes| symbolize::identify(bytes).ok());
+        image.map(|identity| identity.segments).unwrap_or_default()
+    } else {
+        module.segments.clone()
     }
 }
 

@@ -3,12 +3,14 @@
 //! Two things are never claimed silently. A chain that was cut hangs under a marker that says why,
 //! never as if its top were the root. And where a frame-pointer walk came through a function that had
 //! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
-//! the next frame that was recorded.
+//! the next frame that was recorded. Where unwinding has proven what stands there, there is no marker.
 
-use profile::{Frame, FrameId, FrameKind, FrameTable, StackEnd, Tables};
+use profile::{Frame, FrameId, FrameKind, FrameTable, StackEnd};
+use symbolize::unwind::{NoRule, Step, Stop, WalkEnd};
 
 use crate::addresses::{AddressId, Addresses};
 use crate::collapse::Cell;
+use crate::paths::{Paths, Unwound};
 use crate::processes::ProcessNames;
 use crate::resolve::{Caller, Resolution};
 
@@ -33,12 +35,23 @@ impl Default for Shape {
 pub enum Wholeness {
     /// From a root to the leaf.
     Complete,
+    /// Likewise, but not as it was recorded: unwinding inserted or added callers.
+    Repaired,
     /// Nothing says that a caller is missing, but for a module without unwind information.
     Unchecked,
     /// A caller may have been skipped.
     CallerSkipped,
     /// Cut, and why.
     Cut(StackEnd),
+    /// Unwinding did not reach a root either, and why.
+    Stopped(Stop),
+}
+
+impl Wholeness {
+    /// Whether the stack hangs under a marker that says why it was cut.
+    fn is_cut(self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Stopped(_))
+    }
 }
 
 /// A stack as frames.
@@ -48,6 +61,10 @@ pub struct Chain {
     pub frames: Vec<FrameId>,
     /// How much of it is there.
     pub wholeness: Wholeness,
+    /// The group whose code is the cause, where not all is there.
+    pub cause: Option<u32>,
+    /// Whether the module's file would let the stack be unwound further.
+    pub mendable: bool,
     /// Whether the code that ran has a name.
     pub leaf_named: bool,
     /// Groups ([`crate::addresses::Group`]) whose frames lack names, each once.
@@ -63,6 +80,20 @@ fn cut_marker(end: StackEnd) -> Option<&'static str> {
         StackEnd::Fault => Some("[truncated: page not present]"),
         StackEnd::MapsUnknown => Some("[truncated: mappings unknown]"),
         StackEnd::LostBlock => Some(LOST),
+    }
+}
+
+/// The marker under which a stack hangs that unwinding could not take further.
+fn stop_marker(stop: Stop) -> &'static str {
+    match stop {
+        Stop::NoRule(NoRule::NoFile) => "[truncated: file with unwind tables not found]",
+        Stop::NoRule(NoRule::NoTables | NoRule::NotCovered) => "[truncated: no unwind tables]",
+        Stop::NoRule(NoRule::Damaged) => "[truncated: unwind tables are damaged]",
+        Stop::NotKept => "[truncated: a register was not recorded]",
+        Stop::Beyond => "[truncated: beyond the recorded part]",
+        Stop::NotCode => "[truncated: no code to return to]",
+        Stop::Absurd => "[truncated: unwind tables lead nowhere]",
+        Stop::TooDeep => "[truncated: too deep]",
     }
 }
 
@@ -90,8 +121,8 @@ const STARTS_THREADS: [&str; 10] = [
 pub struct Chains<'a> {
     /// Which recording, in [`Addresses`].
     pub recording: usize,
-    /// Its tables.
-    pub tables: &'a Tables,
+    /// Its call paths.
+    pub paths: &'a Paths<'a>,
     /// Its processes' frames.
     pub processes: &'a ProcessNames,
     /// Numbers of addresses.
@@ -109,34 +140,75 @@ fn marker(frames: &mut FrameTable, name: &str) -> FrameId {
 impl Chains<'_> {
     /// The frames of one stack in one process.
     pub fn chain(&self, cell: &Cell, frames: &mut FrameTable) -> Chain {
-        let stack = self.tables.stacks.get(cell.stack);
+        let stack = self.paths.stacks.get(cell.stack);
+        let unwound = self.paths.unwound(cell.stack);
+        let repaired = unwound.is_some_and(|unwound| unwound.repaired);
         let mut chain = Chain {
             frames: vec![self.processes.frame(cell.process, frames)],
-            wholeness: Wholeness::Complete,
+            wholeness: if repaired { Wholeness::Repaired } else { Wholeness::Complete },
+            cause: None,
+            mendable: false,
             leaf_named: false,
             nameless_groups: Vec::new(),
         };
-        let user = self.addresses.path(self.recording, self.tables, stack.user);
-        let end = self.why_it_ends(stack.end, &user, frames);
-        if let Some(name) = cut_marker(end) {
-            let cut = marker(frames, name);
-            if chain.frames[0] != cut {
-                chain.frames.push(cut);
-            }
-            chain.wholeness = Wholeness::Cut(end);
-        }
+        let user = self.addresses.path(self.recording, self.paths, stack.user);
+        self.note_end(&mut chain, stack.end, unwound, &user, frames);
         for (index, id) in user.iter().enumerate() {
-            if !self.starts_threads(*id, user.get(index + 1), frames) {
-                let is_leaf = index + 1 == user.len();
-                self.note_caller(&mut chain, *id, index == 0, is_leaf, frames);
+            let depth = user.len() - 1 - index;
+            let step = unwound.map_or(Step::Recorded, |unwound| unwound.step(depth));
+            if step == Step::Gap {
+                self.mark_skipped(&mut chain, *id, frames);
+            } else if step == Step::Recorded
+                && !self.starts_threads(*id, user.get(index + 1), frames)
+            {
+                self.note_caller(&mut chain, *id, index == 0, depth == 0, frames);
             }
             self.push(&mut chain, *id, true, frames);
         }
-        let kernel = self.addresses.path(self.recording, self.tables, stack.kernel);
+        let kernel = self.addresses.path(self.recording, self.paths, stack.kernel);
         for id in kernel {
             self.push(&mut chain, id, self.shape.kernel, frames);
         }
         chain
+    }
+
+    /// Sets a marker where a stack was cut.
+    fn note_end(
+        &self,
+        chain: &mut Chain,
+        end: StackEnd,
+        unwound: Option<&Unwound>,
+        user: &[AddressId],
+        frames: &mut FrameTable,
+    ) {
+        let end = self.why_it_ends(end, user, frames);
+        let (name, wholeness) = match (unwound.map(|unwound| unwound.end), end) {
+            (Some(WalkEnd::Root), _) => return,
+            // Where a zero ends a chain in code without tables, nothing speaks against it.
+            (Some(WalkEnd::Stopped(stop, _)), StackEnd::Complete)
+                if !matches!(stop, Stop::NoRule(_)) && !self.is_start(user, frames) =>
+            {
+                (stop_marker(stop), Wholeness::Stopped(stop))
+            }
+            (Some(WalkEnd::Stopped(stop, _)), end) if end != StackEnd::Complete => {
+                chain.mendable = stop == Stop::NoRule(NoRule::NoFile);
+                (stop_marker(stop), Wholeness::Stopped(stop))
+            }
+            _ => match cut_marker(end) {
+                Some(name) => (name, Wholeness::Cut(end)),
+                None => return,
+            },
+        };
+        let cut = marker(frames, name);
+        if chain.frames[0] != cut {
+            chain.frames.push(cut);
+        }
+        chain.wholeness = wholeness;
+        chain.cause = user.first().map(|root| self.resolution.get(*root).group);
+    }
+
+    fn is_start(&self, user: &[AddressId], frames: &FrameTable) -> bool {
+        user.first().is_some_and(|root| self.starts_threads(*root, user.get(1), frames))
     }
 
     /// What the end of a walk means, given the code where it ended.
@@ -150,7 +222,7 @@ impl Chains<'_> {
         let by_register = matches!(end, StackEnd::Complete | StackEnd::Fault | StackEnd::NotCode);
         match user.first() {
             Some(root) if by_register => {
-                if self.starts_threads(*root, user.get(1), frames) {
+                if self.is_start(user, frames) {
                     StackEnd::Complete
                 } else if self.resolution.get(*root).caller == Caller::Skipped {
                     StackEnd::NotCode
@@ -197,15 +269,27 @@ impl Chains<'_> {
                 if is_leaf && !is_root && resolved.no_name.is_some() {
                     chain.frames.push(marker(frames, CALLER_SKIPPED));
                 }
-                chain.wholeness = chain.wholeness.max(Wholeness::Unchecked);
+                self.lower(chain, id, Wholeness::Unchecked);
             }
             Caller::Skipped => {
                 // At the root of a cut chain the marker that stands there says it already.
-                if !(is_root && matches!(chain.wholeness, Wholeness::Cut(_))) {
-                    chain.frames.push(marker(frames, CALLER_SKIPPED));
+                if !(is_root && chain.wholeness.is_cut()) {
+                    self.mark_skipped(chain, id, frames);
                 }
-                chain.wholeness = chain.wholeness.max(Wholeness::CallerSkipped);
             }
+        }
+    }
+
+    fn mark_skipped(&self, chain: &mut Chain, id: AddressId, frames: &mut FrameTable) {
+        chain.frames.push(marker(frames, CALLER_SKIPPED));
+        self.lower(chain, id, Wholeness::CallerSkipped);
+    }
+
+    /// Notes that not all is there, and in which module, unless something worse is known.
+    fn lower(&self, chain: &mut Chain, id: AddressId, to: Wholeness) {
+        if chain.wholeness < to {
+            chain.wholeness = to;
+            chain.cause = Some(self.resolution.get(id).group);
         }
     }
 
@@ -232,7 +316,7 @@ mod tests {
     use crate::resolve::{ModuleFiles, Resolved};
     use profile::{
         CgroupId, Module, ModuleId, ModuleKind, NoName, Node, NodeId, Pid, Process, ProcessId,
-        Stack, StackId, Text, Thread, Tid,
+        Stack, StackId, Tables, Text, Thread, Tid,
     };
 
     /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
@@ -287,7 +371,8 @@ mod tests {
         tables.stacks.push(Stack { user, kernel, end });
         let cell = Cell { process: ProcessId(1), stack: StackId(1), weight: 1, samples: 1 };
         let cells = Cells { rows: vec![cell], ..Cells::default() };
-        let addresses = gather(&[Used { tables: &tables, cells: &cells }]);
+        let paths = Paths::recorded(&tables);
+        let addresses = gather(&[Used { tables: &tables, paths: &paths, cells: &cells }]);
         let mut frames = FrameTable::default();
         // Addresses are numbered in the order of their values, and that is the order of the codes.
         let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
@@ -295,7 +380,7 @@ mod tests {
         let processes = ProcessNames::new(&tables);
         let chains = Chains {
             recording: 0,
-            tables: &tables,
+            paths: &paths,
             processes: &processes,
             addresses: &addresses,
             resolution: &resolution,
