@@ -337,6 +337,7 @@ impl<'a> State<'a> {
         }
         for (number, saved) in &rule.registers {
             let value = match saved {
+                saved if !rule.is_signal_frame && old.is_popped(saved, cfa) => continue,
                 Saved::AtCfa(offset) => cfa.checked_add(*offset).map(Value::Word),
                 other => old.saved(other, *number, cfa).ok(),
             };
@@ -456,12 +457,25 @@ impl Old<'_, '_> {
         (at.unsigned_abs() <= MAX_STACK_BYTES.unsigned_abs()).then_some(at).ok_or(Stop::Absurd)
     }
 
+    /// Whether a register's word lies outside the frame: compilers do not take the trouble to say that
+    /// an epilogue has already read it back, and that the frame pointer has become the caller's.
+    fn is_popped(&self, saved: &Saved, cfa: i64) -> bool {
+        match saved {
+            Saved::AtCfa(offset) => {
+                self.state.sp.is_some_and(|sp| cfa.saturating_add(*offset) < sp)
+            }
+            Saved::At(register, offset) => self.place(*register, *offset).is_ok_and(|at| at >= cfa),
+            _ => false,
+        }
+    }
+
     /// Which link of the recorded chain the caller's frame pointer is.
     fn link(&self, rule: &Rule, cfa: i64, caller: (ModuleId, u64)) -> Option<usize> {
         let link = self.state.link?;
         let pointer = self.state.machine.frame_pointer;
         match rule.register(pointer) {
             Saved::Same => Some(link),
+            saved if !rule.is_signal_frame && self.is_popped(saved, cfa) => Some(link),
             _ if rule.sets_frame_pointer => {
                 Some(link + 1).filter(|next| self.state.chain.get(*next) == Some(&caller))
             }
