@@ -57,7 +57,7 @@ fn functions(tables: &UnwindTables<'_>, segments: &[Segment], numbers: &mut Numb
     for _ in 0..200 * FUNCTIONS {
         let address = code.svma.0 + numbers.below(code.file_bytes);
         let is_usual = |rule: &Rule| match rule.cfa {
-            Cfa::Register(RSP, 8..=4096) => true,
+            Cfa::Register(RSP, offset @ 8..=4096) => offset % 8 == 0,
             Cfa::Register(RBP, 16) => *rule.register(RBP) == Saved::AtCfa(-16),
             _ => false,
         };
@@ -91,7 +91,7 @@ fn stack(tables: &UnwindTables<'_>, functions: &[u64], numbers: &mut Numbers) ->
                 kept.insert(rbp, KeptValue::Stack(at as u64));
                 at + offset
             }
-            Cfa::Register(_, offset) => sp + offset.next_multiple_of(8),
+            Cfa::Register(_, offset) => sp + offset,
             _ => unreachable!("chosen because it is usual"),
         };
         if let Saved::AtCfa(offset) = rule.register(RBP) {

@@ -173,3 +173,35 @@ fn replace(cells: &mut Cells, replaced: &[(StackId, StackId)]) {
         same
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Cell;
+    use profile::{ModuleId, ProcessId};
+
+    #[test]
+    fn samples_of_stacks_that_became_equal_are_one_cell() {
+        let cell = |process, stack, weight| Cell {
+            process: ProcessId(process),
+            stack: StackId(stack),
+            weight,
+            samples: 1,
+        };
+        let rows = vec![cell(1, 1, 10), cell(1, 2, 20), cell(1, 3, 30), cell(2, 2, 40)];
+        let mut cells = Cells { rows, ..Cells::default() };
+        replace(&mut cells, &[(StackId(1), StackId(9)), (StackId(2), StackId(9))]);
+        let united = Cell { samples: 2, ..cell(1, 9, 30) };
+        assert_eq!(cells.rows, [cell(1, 3, 30), united, cell(2, 9, 40)]);
+    }
+
+    #[test]
+    fn the_look_up_of_an_interrupted_instruction_finds_its_own_byte() {
+        let module = ModuleId(1);
+        let at = |is_return, depth| {
+            let frame = Frame { module, address: 0x100, is_return, step: Step::Proven };
+            node_address(&frame, depth)
+        };
+        assert_eq!((at(false, 0), at(true, 2), at(false, 2)), (0x100, 0x100, 0x101));
+    }
+}

@@ -5,3 +5,4 @@ mod diff;
 mod made;
 mod summary;
 mod testdata;
+mod unwind;

@@ -8,8 +8,9 @@
 //! 2. By the rule, where it says that the frame pointer is set and rules have carried the register
 //!    here unharmed from a link of the recorded chain: the chain's next frame is the caller. So a slice
 //!    of a few words repairs a leaf without a prologue, and what follows is proven all the same.
-//! 3. Without a rule, along the frame pointer, as the host did, in the slice or in the chain: such a
-//!    step proves nothing ([`Step::Recorded`]).
+//! 3. Without a rule, along the frame pointer as the host did: in the chain, or in the slice where rules
+//!    have brought back a frame pointer that the chain does not know. Such a step proves nothing
+//!    ([`Step::Recorded`]).
 //!
 //! Where neither helps the walk stops. What the chain still has beyond the frames that were found
 //! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
@@ -244,9 +245,10 @@ impl<'a> State<'a> {
         let rule = match rule {
             Ok(rule) => rule,
             Err(why) => {
-                return match self.by_frame_pointer() {
-                    Some(caller) => Ok(Some(caller)),
-                    None => self.along_chain(None, Stop::NoRule(why)),
+                let otherwise = Stop::NoRule(why);
+                return match self.link {
+                    Some(_) => self.along_chain(None, otherwise),
+                    None => self.by_frame_pointer().ok_or(Some(otherwise)).map(Some),
                 };
             }
         };
@@ -266,8 +268,6 @@ impl<'a> State<'a> {
         let at = self.stack(self.registers[pointer])?;
         let Ok(Value::Code(module, address)) = self.word(at.checked_add(8)?) else { return None };
         let sp = at.checked_add(16).filter(|sp| self.sp.is_none_or(|old| *sp > old))?;
-        let next = self.link.map(|link| link + 1);
-        self.link = next.filter(|next| self.chain.get(*next) == Some(&(module, address)));
         self.leave_frame_record(at, sp);
         Some(Frame { module, address, is_return: true, step: Step::Proven })
     }
