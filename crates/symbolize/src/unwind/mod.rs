@@ -2,7 +2,7 @@
 //!
 //! `sections` finds a module's call frame information, `tables` finds the description of an address
 //! in it, `rule` makes that a few numbers, `expression` evaluates the forms that are more than
-//! numbers, and `walk` follows rules from caller to caller.
+//! numbers, `state` goes from a frame to its caller, and `walk` does that to the root.
 //!
 //! The rules are our own and not framehop's: that crate evaluates no expression that reads memory
 //! (realigned frames), takes words of memory as numbers only, and where it fails it goes on along the
@@ -12,6 +12,7 @@
 mod expression;
 mod rule;
 mod sections;
+mod state;
 mod tables;
 mod walk;
 

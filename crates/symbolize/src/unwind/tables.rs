@@ -219,3 +219,6 @@ impl std::fmt::Debug for UnwindTables<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,6 +167,24 @@ fn addresses(frames: &[Frame]) -> Vec<(ModuleId, u64)> {
     frames.iter().map(|frame| (frame.module, frame.address)).collect()
 }
 
+/// A handler on a stack of its own: what lies below is on another stack, of which nothing was kept.
+#[test]
+fn a_handler_on_another_stack_ends_where_that_stack_ends() {
+    let program = traced::compile("shapes.c", "gcc", &["-O2"]);
+    let traced = Traced::run(&program, "elsewhere");
+    let mut handled = 0;
+    for sample in &traced.samples {
+        let (frames, end) = traced.unwind(sample, usize::MAX);
+        let names = traced.own_names(&frames);
+        if names.contains(&"on_signal".into()) {
+            handled += 1;
+            assert_ne!(end, WalkEnd::Root);
+            assert_eq!(names.last().unwrap(), "on_signal", "{}", traced.describe(&frames));
+        }
+    }
+    assert!(handled > 20, "{handled} samples in the handler");
+}
+
 #[test]
 fn stacks_are_whole_while_exceptions_pass() {
     let program = traced::compile("exceptions.cc", "g++", &["-O2"]);

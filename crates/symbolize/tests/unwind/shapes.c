@@ -101,6 +101,21 @@ NOINLINE int interrupted(int n) {
     return n + 1;
 }
 
+// Runs on the stack that the tracing handler has left: a thread has one for all signals.
+NOINLINE int elsewhere(int n) {
+    stack_t before, other = {.ss_sp = other_stack, .ss_flags = 0, .ss_size = sizeof other_stack};
+    sigaltstack(0, &before);
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    action.sa_flags = SA_ONSTACK;
+    sigaction(SIGUSR2, &action, 0);
+    untrace();
+    sigaltstack(&other, 0);
+    raise(n);
+    return n;
+}
+
 static jmp_buf back;
 
 NOINLINE void jumping(int n) {
@@ -160,6 +175,8 @@ int main(int argc, char **argv) {
         n = sorting(n);
     else if (!strcmp(what, "interrupted"))
         n = interrupted(SIGUSR1);
+    else if (!strcmp(what, "elsewhere"))
+        n = elsewhere(SIGUSR2);
     else if (!strcmp(what, "jumped"))
         n = jumped(n);
     else if (!strcmp(what, "polling"))

@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::unwind::{Cfa, Saved};
+use profile::{Kept, KeptValue};
 
 const CODE: ModuleId = ModuleId(1);
 /// Addresses of one synthetic function.
