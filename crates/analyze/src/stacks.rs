@@ -5,10 +5,11 @@
 //! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
 //! the next frame that was recorded.
 
-use profile::{Frame, FrameId, FrameKind, FrameTable, StackEnd, Tables};
+use profile::{Frame, FrameId, FrameKind, FrameTable, NoName, StackEnd, Tables};
 
 use crate::addresses::{AddressId, Addresses};
 use crate::collapse::Cell;
+use crate::naming::Named;
 use crate::processes::ProcessNames;
 use crate::resolve::{Caller, Resolution};
 
@@ -48,10 +49,13 @@ pub struct Chain {
     pub frames: Vec<FrameId>,
     /// How much of it is there.
     pub wholeness: Wholeness,
-    /// Whether the code that ran has a name.
-    pub leaf_named: bool,
-    /// Groups ([`crate::addresses::Group`]) whose frames lack names, each once.
-    pub nameless_groups: Vec<u32>,
+    /// Who named the code that ran, or why nobody did.
+    pub leaf: Named,
+    /// Groups ([`crate::addresses::Group`]) on the stack, each once, and whether frames of it lack
+    /// names.
+    pub groups: Vec<(u32, bool)>,
+    /// Which of these the code that ran is of.
+    pub leaf_group: Option<usize>,
 }
 
 /// The marker under which a cut stack hangs.
@@ -113,8 +117,12 @@ impl Chains<'_> {
         let mut chain = Chain {
             frames: vec![self.processes.frame(cell.process, frames)],
             wholeness: Wholeness::Complete,
-            leaf_named: false,
-            nameless_groups: Vec::new(),
+            leaf: Err(match stack.end {
+                StackEnd::LostBlock => NoName::LostBlock,
+                _ => NoName::Unmapped,
+            }),
+            groups: Vec::new(),
+            leaf_group: None,
         };
         let user = self.addresses.path(self.recording, self.tables, stack.user);
         let end = self.why_it_ends(stack.end, &user, frames);
@@ -217,10 +225,17 @@ impl Chains<'_> {
             let wanted = |frame: &&FrameId| inlines || !frames.get(**frame).inlined;
             chain.frames.extend(resolved.frames.iter().filter(wanted));
         }
-        chain.leaf_named = resolved.no_name.is_none();
-        if resolved.no_name.is_some() && !chain.nameless_groups.contains(&resolved.group) {
-            chain.nameless_groups.push(resolved.group);
-        }
+        chain.leaf = match (resolved.no_name, resolved.frames.last()) {
+            (None, Some(innermost)) => Ok(frames.get(*innermost).source),
+            (reason, _) => Err(reason.unwrap_or(NoName::OutOfRange)),
+        };
+        let known = chain.groups.iter().position(|(group, _)| *group == resolved.group);
+        let position = known.unwrap_or_else(|| {
+            chain.groups.push((resolved.group, false));
+            chain.groups.len() - 1
+        });
+        chain.groups[position].1 |= chain.leaf.is_err();
+        chain.leaf_group = Some(position);
     }
 }
 
@@ -231,8 +246,8 @@ mod tests {
     use crate::collapse::Cells;
     use crate::resolve::{ModuleFiles, Resolved};
     use profile::{
-        CgroupId, Module, ModuleId, ModuleKind, NoName, Node, NodeId, Pid, Process, ProcessId,
-        Stack, StackId, Text, Thread, Tid,
+        CgroupId, Module, ModuleId, ModuleKind, NameSource, NoName, Node, NodeId, Pid, Process,
+        ProcessId, Stack, StackId, Text, Thread, Tid,
     };
 
     /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
@@ -291,7 +306,10 @@ mod tests {
         let mut frames = FrameTable::default();
         // Addresses are numbered in the order of their values, and that is the order of the codes.
         let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
-        let resolution = Resolution { rows, files: vec![ModuleFiles { located: None }] };
+        let resolution = Resolution {
+            rows,
+            files: vec![ModuleFiles { located: None, vmlinux: None, refused: None }],
+        };
         let processes = ProcessNames::new(&tables);
         let chains = Chains {
             recording: 0,
@@ -316,7 +334,7 @@ mod tests {
             chain("start^ main serve+parse", "sys read", StackEnd::Complete, Shape::default());
         assert_eq!(names, "server start main serve parse sys read");
         assert_eq!(chain.wholeness, Wholeness::Complete);
-        assert!(chain.leaf_named);
+        assert_eq!(chain.leaf, Ok(NameSource::Given));
         assert_eq!(self::names("", "kthread work", StackEnd::NoUser), "server kthread work");
     }
 
@@ -392,12 +410,12 @@ mod tests {
         let (names, chain) = chain("main jit?", "", StackEnd::Complete, Shape::default());
         assert_eq!(names, "server main jit");
         assert_eq!(chain.wholeness, Wholeness::Unchecked);
-        assert_eq!(chain.nameless_groups, []);
+        assert_eq!(chain.groups, [(0, false)]);
         let (names, chain) = self::chain("main -? -?", "", StackEnd::Complete, Shape::default());
         assert_eq!(names, "server main - [caller may be missing] -", "only a leaf");
         assert_eq!(chain.wholeness, Wholeness::Unchecked);
-        assert!(!chain.leaf_named);
-        assert_eq!(chain.nameless_groups, [0]);
+        assert_eq!(chain.leaf, Err(NoName::NoFile));
+        assert_eq!((chain.groups, chain.leaf_group), (vec![(0, true)], Some(0)));
     }
 
     #[test]
@@ -405,6 +423,6 @@ mod tests {
         let shape = Shape { kernel: false, inlines: false };
         let (names, chain) = chain("main serve+parse", "sys", StackEnd::Complete, shape);
         assert_eq!(names, "server main serve");
-        assert!(chain.leaf_named);
+        assert_eq!(chain.leaf, Ok(NameSource::Given));
     }
 }

@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::elf::{Elf, Machine};
 use crate::sections::{self, InflateBudget};
+use crate::span::Span;
 
 /// What a walk along frame pointers finds at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -91,28 +92,43 @@ impl<'d> UnwindRules<'d> {
         }
     }
 
-    pub fn frame_pointer(&self, address: u64) -> FramePointer {
+    /// Narrows `span` to addresses with the same answer.
+    pub fn frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
         let mut eh = EhFrame::new(self.eh_frame, LittleEndian);
         eh.set_address_size(self.address_bytes);
         let offset = match &self.header {
             Some(table) => table
-                .find(address)
+                .find(address, span)
                 .and_then(|fde| usize::try_from(fde.checked_sub(self.eh_frame_at)?).ok()),
-            None => find_row(self.eh_index.get_or_init(|| index(&eh, &self.bases)), address),
+            None => find_row(self.eh_index.get_or_init(|| index(&eh, &self.bases)), address, span),
         };
-        if let Some(found) = offset.and_then(|offset| self.run(&eh, offset, address)) {
+        if let Some(found) = offset.and_then(|offset| self.run(&eh, offset, address, span)) {
             return found;
         }
         let mut debug = DebugFrame::new(&self.debug_frame, LittleEndian);
         debug.set_address_size(self.address_bytes);
         let rows = self.debug_index.get_or_init(|| index(&debug, &self.bases));
-        find_row(rows, address)
-            .and_then(|offset| self.run(&debug, offset, address))
-            .unwrap_or(FramePointer::Unknown)
+        if !self.eh_frame.is_empty() {
+            span.narrow_to(address); // where .eh_frame is silent has no border of its own
+        }
+        let found = find_row(rows, address, span)
+            .and_then(|offset| self.run(&debug, offset, address, span));
+        found.unwrap_or_else(|| {
+            if !rows.is_empty() {
+                span.narrow_to(address);
+            }
+            FramePointer::Unknown
+        })
     }
 
     /// Runs one function's description up to the address; `None` where it does not cover it.
-    fn run<'s, S>(&self, section: &S, offset: usize, address: u64) -> Option<FramePointer>
+    fn run<'s, S>(
+        &self,
+        section: &S,
+        offset: usize,
+        address: u64,
+        span: &mut Span,
+    ) -> Option<FramePointer>
     where
         S: UnwindSection<Slice<'s>>,
         S::Offset: From<usize>,
@@ -121,14 +137,17 @@ impl<'d> UnwindRules<'d> {
         if !fde.contains(address) {
             return None;
         }
+        span.narrow(fde.initial_address(), fde.initial_address().saturating_add(fde.len()));
         if fde.entry_len() > MAX_FDE_BYTES || fde.cie().entry_len() > MAX_FDE_BYTES {
             return Some(FramePointer::Unknown);
         }
         let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(row) = fde.unwind_info_for_address(section, &self.bases, &mut context, address)
         else {
+            span.narrow_to(address);
             return Some(FramePointer::Unknown);
         };
+        span.narrow(row.start_address(), row.end_address());
         let return_address = row.register(fde.cie().return_address_register());
         if return_address == Some(RegisterRule::Undefined) {
             return Some(FramePointer::Outermost);
@@ -168,8 +187,12 @@ fn cfa_register(cfa: &CfaRule<usize>) -> Option<u16> {
     }
 }
 
-fn find_row(rows: &[FdeRow], address: u64) -> Option<usize> {
-    let at = rows.partition_point(|row| row.begin <= address).checked_sub(1)?;
+fn find_row(rows: &[FdeRow], address: u64, span: &mut Span) -> Option<usize> {
+    let next = rows.partition_point(|row| row.begin <= address);
+    if let Some(row) = rows.get(next) {
+        span.narrow(0, row.begin);
+    }
+    let at = next.checked_sub(1)?;
     Some(&rows[at]).filter(|row| address < row.end).map(|row| row.offset)
 }
 
@@ -225,14 +248,17 @@ impl<'d> HeaderTable<'d> {
     }
 
     /// Address of the description whose function begins last at or before `address`.
-    fn find(&self, address: u64) -> Option<u64> {
+    fn find(&self, address: u64, span: &mut Span) -> Option<u64> {
         let word = |row: &[u8; 8], at: usize| {
             let [a, b, c, d, e, f, g, h] = *row;
             let bytes = if at == 0 { [a, b, c, d] } else { [e, f, g, h] };
             self.address.wrapping_add_signed(i64::from(i32::from_le_bytes(bytes)))
         };
-        let at = self.rows.partition_point(|row| word(row, 0) <= address).checked_sub(1)?;
-        Some(word(&self.rows[at], 1))
+        let next = self.rows.partition_point(|row| word(row, 0) <= address);
+        if let Some(row) = self.rows.get(next) {
+            span.narrow(0, word(row, 0));
+        }
+        Some(word(&self.rows[next.checked_sub(1)?], 1))
     }
 }
 

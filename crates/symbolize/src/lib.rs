@@ -17,6 +17,7 @@
 //! Every input is hostile: nothing panics, allocations are bounded by the bytes that are there,
 //! recursion is capped. The same address gets the same answer in whatever order addresses are asked.
 
+mod cpp;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -31,6 +32,7 @@ mod sections;
 mod span;
 mod symbol_table;
 mod symbols;
+mod table;
 
 pub use demangle::demangle;
 pub use elf::Machine;
@@ -39,3 +41,4 @@ pub use frame::{Found, SourceFrame};
 pub use frame_pointer::FramePointer;
 pub use identity::{AltLink, DebugLink, Identity, identify};
 pub use symbols::{Files, Symbols};
+pub use table::{DECODER_VERSION, OpenError, Table, TableBuilder};
