@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use archive::{Archive, Flush, Limits, Sample, Writer};
+use benches::thread_ns;
 use profile::*;
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
@@ -149,12 +150,6 @@ impl Sent {
         }
         self.nodes[node]
     }
-}
-
-/// Nanoseconds that this thread ran (Linux, CONFIG_SCHED_INFO).
-fn thread_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("a number")
 }
 
 fn peak_kib() -> u64 {

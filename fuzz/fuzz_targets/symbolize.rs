@@ -21,6 +21,6 @@ fuzz_target!(|bytes: &[u8]| {
         }
     }
     if let Ok(name) = std::str::from_utf8(bytes) {
-        assert!(demangle(name).len() <= name.len().max(64 << 10));
+        assert!(demangle(name).len() <= name.len().max(16 << 10));
     }
 });

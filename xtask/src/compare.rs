@@ -97,6 +97,7 @@ fn perf_leaves(data: &Path) -> Result<Leaves> {
 fn our_leaves(analyze: &Path, arc: &Path) -> Result<Leaves> {
     let output = run::output(Command::new(analyze).arg(arc).args([
         "--no-inlines",
+        "--no-cache",
         "-o",
         "-",
         "--format",

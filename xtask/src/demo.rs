@@ -26,7 +26,7 @@ pub fn run(seconds: u32) -> Result<()> {
     };
     let analyze = |arguments: &[&Path], picture: &Path| {
         let mut command = Command::new(&programs.analyze);
-        command.args(arguments).arg("-o").arg(picture).arg("--sysroot").arg("/");
+        command.args(arguments).args(["--no-cache", "-o"]).arg(picture).arg("--sysroot").arg("/");
         command
     };
     let (picture, diff) = (out.join("run.svg"), out.join("run.diff.svg"));
@@ -36,7 +36,7 @@ pub fn run(seconds: u32) -> Result<()> {
             .arg(&run)
             .arg("--diff")
             .arg(&base)
-            .arg("-o")
+            .args(["--no-cache", "-o"])
             .arg(&diff)
             .arg("-o")
             .arg("-"),

@@ -19,6 +19,7 @@ const DEBIAN: &[Requirement] = &[
     Requirement { program: "/usr/include/bpf/bpf_helpers.h", package: "libbpf-dev" },
     Requirement { program: "llvm-symbolizer-14", package: "llvm-14" },
     Requirement { program: "dwz", package: "dwz" },
+    Requirement { program: "debuginfod", package: "debuginfod" },
     Requirement { program: "objcopy", package: "binutils" },
     Requirement { program: "gcc", package: "gcc" },
     Requirement { program: "g++", package: "g++" },

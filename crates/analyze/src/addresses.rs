@@ -71,6 +71,8 @@ pub struct Addresses {
     pub groups: Vec<Group>,
     /// For each recording and node: its address as a leaf, and as a caller.
     nodes: Vec<Vec<[AddressId; 2]>>,
+    /// For each group: the number after its last address.
+    ends: Vec<u32>,
 }
 
 const NOT_WANTED: AddressId = AddressId(u32::MAX);
@@ -171,7 +173,13 @@ pub fn gather(used: &[Used<'_>]) -> Addresses {
         group.addresses.dedup();
     }
     let nodes = number(used, &groups, &wanted);
-    Addresses { groups, nodes }
+    let mut count = 0;
+    let end = |group: &Group| {
+        count += group.addresses.len() as u32;
+        count
+    };
+    let ends = groups.iter().map(end).collect();
+    Addresses { groups, nodes, ends }
 }
 
 /// Finds the number of each node's addresses once, so that stacks need no search.
@@ -247,6 +255,13 @@ impl Addresses {
         path
     }
 
+    /// Index of the group that an address is of.
+    #[must_use]
+    pub fn group_of(&self, id: AddressId) -> Option<usize> {
+        let end = self.ends.partition_point(|end| *end <= id.0);
+        (end < self.ends.len()).then_some(end)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -305,6 +320,8 @@ mod tests {
             addresses.path(0, &Paths::recorded(&tables), NodeId(2)),
             [AddressId(0), AddressId(1)]
         );
+        assert_eq!(addresses.group_of(AddressId(3)), Some(0));
+        assert_eq!(addresses.group_of(AddressId(4)), None);
     }
 
     #[test]

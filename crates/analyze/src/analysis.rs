@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use archive::Damage;
-use profile::{
-    CallTree, End, Event, EventId, EventKind, FrameTable, Module, ModuleKind, NoName,
-    RecordingFacts, Text, Unit,
-};
+use profile::{CallTree, End, Event, EventId, EventKind, FrameTable, RecordingFacts, Text, Unit};
 use rustc_hash::FxHashMap;
 
 use crate::Error;
@@ -15,12 +12,16 @@ use crate::account::{Account, Spans};
 use crate::addresses::{Addresses, Used, gather};
 use crate::collapse::{Cells, Keep, Sum, collapse};
 use crate::import::Recording;
-use crate::locate::{Locator, Trust};
+use crate::locate::{FetchOutcome, Locator};
+use crate::modules::{self, GroupWeight, ModuleUse};
+use crate::naming::Naming;
 use crate::paths::Paths;
 use crate::plan::Filter;
+use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
-use crate::resolve::{Resolution, resolve, short_name};
+use crate::resolve::{Resolution, resolve};
 use crate::stacks::{Chains, Shape, Wholeness};
+use crate::symbol_cache::SymbolCache;
 use crate::unwind::unwind;
 
 /// One or more recordings, named and merged.
@@ -49,10 +50,12 @@ pub struct Analysis {
     /// CPU time of stacks of which not all is there, by cause and by the module (its short name) whose
     /// code is where it lacks.
     pub lacking: BTreeMap<(Wholeness, String), u64>,
-    /// CPU time in code that has a name.
-    pub named_weight: u64,
+    /// CPU time by who named the code that ran.
+    pub naming: Naming,
     /// Modules on the stacks, the one that lacks most names first.
     pub modules: Vec<ModuleUse>,
+    /// What servers were asked for; `None` when none was named.
+    pub fetched: Option<Vec<FetchOutcome>>,
 }
 
 /// What one input says of itself.
@@ -91,25 +94,6 @@ pub struct ProcessUse {
     pub recording: usize,
     /// CPU time, nanoseconds.
     pub weight: u64,
-}
-
-/// A module and how well it could be named.
-#[derive(Clone, Debug)]
-pub struct ModuleUse {
-    /// The module.
-    pub module: Module,
-    /// The first recording it is in.
-    pub recording: usize,
-    /// CPU time of stacks on which it has a frame without a name, each stack once.
-    pub nameless_weight: u64,
-    /// CPU time of stacks that its file would let be unwound further.
-    pub mendable_weight: u64,
-    /// Why names are missing, where any are.
-    pub reason: Option<NoName>,
-    /// How sure it is that the file found is the one that ran; `None` without a file.
-    pub trust: Option<Trust>,
-    /// Whether the files found name no more than what they export.
-    pub stripped: bool,
 }
 
 impl Analysis {
@@ -162,6 +146,7 @@ pub fn analyze(
     filter: &Filter,
     shape: Shape,
     locator: &Locator,
+    cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
     let names: Vec<ProcessNames> =
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
@@ -192,9 +177,10 @@ pub fn analyze(
         .map(|(recording, ((_, cells), paths))| Used { tables: recording.tables(), paths, cells })
         .collect();
     let addresses = gather(&used);
+    let fetched = prefetch(&addresses, &used, locator);
     let mut frames = FrameTable::default();
     let vdso_image = |recording: usize, module| recordings[recording].vdso_image(module);
-    let resolution = resolve(&addresses, &used, vdso_image, locator, &mut frames);
+    let resolution = resolve(&addresses, &used, vdso_image, locator, cache, &mut frames);
 
     let mut totals = Totals::new(frames, addresses.groups.len());
     for (index, used) in used.iter().enumerate() {
@@ -210,7 +196,9 @@ pub fn analyze(
     }
     let cells_total = collapsed.iter().fold(0, |sum, (_, cells)| sum + cells.total().weight);
     debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
-    Ok(totals.finish(recordings, &collapsed, &addresses, &resolution))
+    let mut analysis = totals.finish(recordings, &collapsed, &addresses, &resolution);
+    analysis.fetched = fetched;
+    Ok(analysis)
 }
 
 /// A few names for an error message.
@@ -232,11 +220,10 @@ struct Totals {
     tree: CallTree,
     processes: FxHashMap<(usize, u32), u64>,
     wholeness: BTreeMap<Wholeness, u64>,
-    named_weight: u64,
     /// By group and [`Wholeness`].
     lacking: BTreeMap<(Wholeness, u32), u64>,
-    nameless: Vec<u64>,
-    mendable: Vec<u64>,
+    naming: Naming,
+    groups: Vec<GroupWeight>,
 }
 
 impl Totals {
@@ -245,10 +232,9 @@ impl Totals {
             tree: CallTree::with_frames(frames),
             processes: FxHashMap::default(),
             wholeness: BTreeMap::new(),
-            named_weight: 0,
             lacking: BTreeMap::new(),
-            nameless: vec![0; groups],
-            mendable: vec![0; groups],
+            naming: Naming::default(),
+            groups: vec![GroupWeight::default(); groups],
         }
     }
 
@@ -260,16 +246,9 @@ impl Totals {
             *self.wholeness.entry(chain.wholeness).or_default() += cell.weight;
             if let Some(group) = chain.cause {
                 *self.lacking.entry((chain.wholeness, group)).or_default() += cell.weight;
-                if chain.mendable {
-                    self.mendable[group as usize] += cell.weight;
-                }
             }
-            if chain.leaf_named {
-                self.named_weight += cell.weight;
-            }
-            for group in chain.nameless_groups {
-                self.nameless[group as usize] += cell.weight;
-            }
+            self.naming.add(chain.leaf, cell.weight);
+            modules::add(&mut self.groups, &chain, cell.weight);
         }
     }
 
@@ -303,11 +282,14 @@ impl Totals {
             period_ns: recorded.iter().filter_map(|r| Some(r.event()?.period)).max().unwrap_or(0),
             processes: process_rows(&self.processes, recordings),
             wholeness: self.wholeness,
-            lacking: by_module(&self.lacking, addresses),
-            named_weight: self.named_weight,
-            modules: module_rows(&self.nameless, &self.mendable, addresses, resolution),
+            lacking: modules::lacking(&self.lacking, addresses),
+            naming: self.naming,
+            modules: modules::rows(&self.groups, recordings, addresses, resolution, |frame| {
+                self.tree.frames.get(frame).source
+            }),
             tree: self.tree,
             left_out: Vec::new(),
+            fetched: None,
             recordings: recorded,
         }
     }
@@ -346,66 +328,4 @@ fn process_rows(
         .collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.weight));
     rows
-}
-
-/// Modules of several recordings that have one name are one cause.
-fn by_module(
-    lacking: &BTreeMap<(Wholeness, u32), u64>,
-    addresses: &Addresses,
-) -> BTreeMap<(Wholeness, String), u64> {
-    let mut rows = BTreeMap::new();
-    for ((wholeness, group), weight) in lacking {
-        let module = &addresses.groups[*group as usize].module;
-        let name = module.as_ref().map_or_else(|| "code in no known mapping".into(), short_name);
-        *rows.entry((*wholeness, name)).or_default() += weight;
-    }
-    rows
-}
-
-fn module_rows(
-    nameless: &[u64],
-    mendable: &[u64],
-    addresses: &Addresses,
-    resolution: &Resolution,
-) -> Vec<ModuleUse> {
-    let mut reasons = vec![None; addresses.groups.len()];
-    for row in &resolution.rows {
-        let reason: &mut Option<NoName> = &mut reasons[row.group as usize];
-        *reason = reason.or(row.no_name);
-    }
-    let mut rows: Vec<ModuleUse> = Vec::new();
-    for (index, group) in addresses.groups.iter().enumerate() {
-        let Some(module) = &group.module else { continue };
-        let located = resolution.files[index].located.as_ref();
-        rows.push(ModuleUse {
-            module: module.clone(),
-            recording: group.recording,
-            nameless_weight: nameless[index],
-            mendable_weight: mendable[index],
-            reason: reasons[index],
-            trust: located.and_then(|l| l.as_ref().ok()).map(|l| match group.assumed {
-                true => Trust::Unverified,
-                false => l.trust,
-            }),
-            stripped: located.is_some_and(|l| l.as_ref().is_ok_and(|l| l.stripped)),
-        });
-    }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.nameless_weight));
-    rows
-}
-
-impl ModuleUse {
-    /// Whether a file would give the names that are missing.
-    #[must_use]
-    pub fn wants_a_file(&self) -> bool {
-        self.module.kind == ModuleKind::File
-            && self.nameless_weight > 0
-            && match self.reason {
-                Some(NoName::NoFile | NoName::BuildIdMismatch | NoName::NoSymbols) => true,
-                // Beyond what it exports: gcc's own compiler exports a part of its functions, and a
-                // third of its time was in others.
-                Some(NoName::OutOfRange) => self.stripped,
-                _ => false,
-            }
-    }
 }

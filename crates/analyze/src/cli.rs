@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::diff::Scale;
 
@@ -13,9 +13,15 @@ use crate::diff::Scale;
 /// for is written.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "analyze", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(disable_help_subcommand = true)]
 #[command(after_help = "Exit status: 0 done, also for an incomplete input, which is analyzed and \
     named first; 2 nothing could be done; 4 --strict and an incomplete input.")]
 pub struct Cli {
+    /// What to do instead of analyzing recordings.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Recordings, or directories of them; several are merged. `-` reads one from standard input.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
@@ -65,13 +71,9 @@ pub struct Cli {
     #[arg(long, value_name = "SCALE", requires = "diff", help_heading = "Shape")]
     pub scale: Option<Scale>,
 
-    /// Look for programs and debug files here, by build-id, recursively. Repeatable.
-    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
-    pub debug_dir: Vec<PathBuf>,
-
-    /// Look up recorded paths below this directory instead of `/`.
-    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
-    pub sysroot: Option<PathBuf>,
+    /// Where names come from.
+    #[command(flatten)]
+    pub symbols: SymbolOptions,
 
     /// Look up recorded paths that begin with FROM at TO instead. Repeatable, the first that fits.
     #[arg(long, value_name = "FROM=TO", help_heading = "Symbols")]
@@ -80,6 +82,74 @@ pub struct Cli {
     /// End with status 4 when an input is incomplete.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Where names come from.
+#[derive(Args, Clone, Default, Debug)]
+pub struct SymbolOptions {
+    /// Look for programs and debug files here, by build-id, recursively. Repeatable.
+    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
+    pub debug_dir: Vec<PathBuf>,
+
+    /// The root of another file system: recorded paths and the system's debug files are looked up
+    /// below it instead of `/`.
+    #[arg(long, value_name = "DIR", help_heading = "Symbols")]
+    pub sysroot: Option<PathBuf>,
+
+    /// Ask debuginfod servers for files that are not here: those of DEBUGINFOD_URLS, or URL. Without
+    /// this option nobody is asked. Of a recording, only for modules on at least 1 % of the stacks.
+    /// Repeatable.
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help_heading = "Symbols"
+    )]
+    pub debuginfod: Vec<String>,
+
+    /// Neither read nor write the names kept from earlier runs in the user's cache directory.
+    #[arg(long, help_heading = "Symbols")]
+    pub no_cache: bool,
+}
+
+/// What can be done but analyzing recordings. A recording called like a command is `./symbolize`.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Print the functions, files and lines of a program's addresses.
+    ///
+    /// Reads addresses from standard input, one a line: hexadecimal, with or without 0x, as FILE
+    /// itself states them and nm and objdump print them. Prints for each, innermost inlined function
+    /// first, a line with the function's name and one with its source file, line and column (always 0:
+    /// columns are not read), and after them an empty line; `??` stands for what is not known. A line
+    /// that is no address is printed as it is. llvm-symbolizer does the same, but reads numbers without
+    /// 0x as decimal.
+    Symbolize(Symbolize),
+}
+
+/// What `analyze symbolize` is asked for.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Exit status: 0 done, also where addresses have no name; 2 FILE cannot be used."
+)]
+pub struct Symbolize {
+    /// A program, a library, a debug file or a kernel (vmlinux).
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Print a JSON object a line: the address, and its frames (with the source of each name) or the
+    /// reason why it has no name.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print names as the linker knows them, not demangled.
+    #[arg(long)]
+    pub raw_names: bool,
+
+    /// Where names come from.
+    #[command(flatten)]
+    pub symbols: SymbolOptions,
 }
 
 /// What an output looks like.

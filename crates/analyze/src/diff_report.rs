@@ -6,6 +6,7 @@ use render::terminal::{DiffRow, TableOptions, diff_functions};
 
 use crate::analysis::Analysis;
 use crate::diff::{Change, Diff, FunctionChange, SIGMAS};
+use crate::fetched;
 use crate::passing;
 use crate::provenance;
 use crate::report;
@@ -33,6 +34,7 @@ pub fn diff_report(
     functions(&mut out, diff, table);
     out.push('\n');
     sides(&mut out, before, after, diff);
+    report::facts(&mut out, &fetched::lines(&[&after.fetched, &before.fetched]));
     report::warnings(&mut out, &warnings, false);
     for text in not_alike(before, after) {
         out.push_str(&format!("Note: {}\n", clean(&text)));
@@ -137,14 +139,15 @@ fn not_alike(before: &Analysis, after: &Analysis) -> Vec<String> {
     if old != new {
         notes.push(format!("the sides were recorded with different events: {old} and {new}."));
     }
-    let share =
-        |analysis: &Analysis| analysis.named_weight as f64 / (analysis.total.weight.max(1)) as f64;
+    let share = |analysis: &Analysis| {
+        analysis.naming.named_weight() as f64 / (analysis.total.weight.max(1)) as f64
+    };
     if (share(before) - share(after)).abs() > 0.05 {
         notes.push(format!(
             "{} of the base's CPU time has names, and {} of the new side's: functions without a \
              name seem gone or new.",
-            percent(before.named_weight, before.total.weight),
-            percent(after.named_weight, after.total.weight)
+            percent(before.naming.named_weight(), before.total.weight),
+            percent(after.naming.named_weight(), after.total.weight)
         ));
     }
     notes

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::locate::DebuginfodError;
+
 /// Everything that can keep `analyze` from doing what was asked. Each text names the cause and the
 /// next step; an incomplete input is no error (see [`crate::Outcome`]).
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,14 @@ pub enum Error {
         path: PathBuf,
         /// What it is instead, as a clause.
         found: &'static str,
+    },
+    /// A file that has no code to look addresses up in.
+    #[error("{}: {source}; give a program, a library, a debug file or a vmlinux", path.display())]
+    NoProgram {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: symbolize::Error,
     },
     /// An archive without anything that can be read.
     #[error("{}: {source}", path.display())]
@@ -123,6 +133,9 @@ pub enum Error {
         /// What was given.
         given: String,
     },
+    /// A `--debuginfod` that names nobody to ask.
+    #[error("--debuginfod: {0}")]
+    Debuginfod(#[from] DebuginfodError),
     /// A directory or file to search that is not there.
     #[error("{option} {}: {source}", path.display())]
     SearchPath {

@@ -27,16 +27,16 @@ impl<'a> HostSymbols<'a> {
         Self { by_module }
     }
 
-    /// Whether there is any for a module.
+    /// All of a module.
     #[must_use]
-    pub fn has(&self, module: ModuleId) -> bool {
-        self.by_module.contains_key(&module)
+    pub fn of(&self, module: ModuleId) -> &[&'a HostSymbol] {
+        self.by_module.get(&module).map_or(&[], Vec::as_slice)
     }
 
     /// The symbol at an address in the module's own meaning; of several the one seen last.
     #[must_use]
     pub fn find(&self, module: ModuleId, address: u64) -> Option<&'a HostSymbol> {
-        let symbols = self.by_module.get(&module)?;
+        let symbols = self.of(module);
         let end = symbols.partition_point(|s| s.start <= address);
         symbols[end.saturating_sub(MAX_OVERLAP)..end]
             .iter()

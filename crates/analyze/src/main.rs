@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use analyze::{Cli, Error, Outcome, Plan};
+use analyze::{Cli, Command, Error, Outcome, Plan};
 use clap::Parser;
 use render::safe_text::clean;
 
@@ -13,7 +13,11 @@ const INCOMPLETE: u8 = 4;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match Plan::new(&cli).and_then(|plan| analyze::run(&plan)) {
+    let done = match &cli.command {
+        Some(Command::Symbolize(request)) => analyze::symbolize(request),
+        None => Plan::new(&cli).and_then(|plan| analyze::run(&plan)),
+    };
+    match done {
         Ok(Outcome::Incomplete) if cli.strict => ExitCode::from(INCOMPLETE),
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::cli::{Cli, Format};
+use crate::cli::{Cli, Format, SymbolOptions};
 use crate::diff::Scale;
-use crate::locate::Search;
+use crate::locate::{Debuginfod, Search};
 use crate::stacks::Shape;
 
 /// Everything that is to be done.
@@ -28,6 +28,8 @@ pub struct Plan {
     pub scale: Option<Scale>,
     /// Where programs and debug files are looked for.
     pub search: Search,
+    /// Whether names are kept from one run to the next.
+    pub cache: bool,
     /// Whether an incomplete input is a failure.
     pub strict: bool,
 }
@@ -112,7 +114,8 @@ impl Plan {
             filter: Filter { pids: cli.pid.clone(), comms: cli.comm.clone() },
             shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
             scale: cli.scale,
-            search: search(cli)?,
+            search: search(&cli.symbols, &cli.map_prefix)?,
+            cache: !cli.symbols.no_cache,
             strict: cli.strict,
         })
     }
@@ -213,7 +216,11 @@ fn picture_beside(file: &Path, extension: &str) -> PathBuf {
     file.with_file_name(name)
 }
 
-fn search(cli: &Cli) -> Result<Search, Error> {
+/// Where files are looked for.
+///
+/// # Errors
+/// A search path that is not there, a prefix without `=`.
+pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, Error> {
     let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
         Ok(_) => Ok(path.to_path_buf()),
         Err(source) => Err(Error::SearchPath { option, path: path.into(), source }),
@@ -222,7 +229,7 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         Some((from, to)) if !from.is_empty() => Ok((from.as_bytes().to_vec(), PathBuf::from(to))),
         _ => Err(Error::MapPrefix { given: given.clone() }),
     };
-    let sysroot = cli.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
+    let sysroot = options.sysroot.as_deref().map(|path| match exists("--sysroot", path) {
         Ok(path) if !path.is_dir() => Err(Error::SearchPath {
             option: "--sysroot",
             path,
@@ -231,14 +238,18 @@ fn search(cli: &Cli) -> Result<Search, Error> {
         other => other,
     });
     Ok(Search {
-        debug_dirs: cli
+        debug_dirs: options
             .debug_dir
             .iter()
             .map(|path| exists("--debug-dir", path))
             .collect::<Result<_, _>>()?,
         sysroot: sysroot.transpose()?,
-        map_prefix: cli.map_prefix.iter().map(split).collect::<Result<_, _>>()?,
+        map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,
         system_debug: vec!["/usr/lib/debug".into()],
+        debuginfod: match options.debuginfod.as_slice() {
+            [] => None,
+            given => Some(Debuginfod::new(given, |name| std::env::var_os(name))?),
+        },
     })
 }
 
@@ -324,5 +335,18 @@ mod tests {
         assert!(matches!(plan("a.arc --map-prefix usr"), Err(Error::MapPrefix { .. })));
         let plan = plan("a.arc --map-prefix /a=/b --map-prefix /c/=d").unwrap();
         assert_eq!(plan.search.map_prefix[1], (b"/c/".to_vec(), PathBuf::from("d")));
+        assert!(plan.search.debuginfod.is_none(), "nobody is asked without being told to");
+    }
+
+    #[test]
+    fn servers_stand_behind_an_equals_sign() {
+        let servers = |arguments: &str| {
+            let servers = plan(arguments)?.search.debuginfod.unwrap().servers;
+            Ok(servers.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        let two = servers("a.arc --debuginfod=http://x --debuginfod=https://y/z").unwrap();
+        assert_eq!(two, ["http://x/", "https://y/z"]);
+        let refused: Result<_, Error> = servers("a.arc --debuginfod=/srv/files");
+        assert!(matches!(refused, Err(Error::Debuginfod(_))));
     }
 }

@@ -242,6 +242,11 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             )));
         }
     }
+    for refused in analysis.modules.iter().filter_map(|module| module.refused.as_ref()) {
+        let path = refused.path.display();
+        warnings
+            .push(warn(format!("{path} does not name the kernel's functions: {}.", refused.why)));
+    }
     if (1..100).contains(&analysis.total.samples) {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));
@@ -273,7 +278,7 @@ fn of_base(mut warnings: Vec<Warning>) -> Vec<Warning> {
 /// What pictures say of missing names, which the summary tells in a line of its own.
 #[must_use]
 pub fn nameless(analysis: &Analysis) -> Option<Warning> {
-    let missing = analysis.total.weight - analysis.named_weight;
+    let missing = analysis.total.weight - analysis.naming.named_weight();
     let share = percent(missing, analysis.total.weight);
     (missing > analysis.total.weight / 20).then(|| Warning {
         incomplete: false,

@@ -11,8 +11,9 @@ use render::terminal::{SortBy, TableOptions, top_functions};
 use symbolize::unwind::{NoRule, Stop};
 
 use crate::analysis::{Analysis, Recorded};
-use crate::bring::{self, Why};
+use crate::bill;
 use crate::caption;
+use crate::fetched;
 use crate::passing;
 use crate::provenance::{self, Line};
 use crate::stacks::Wholeness;
@@ -57,6 +58,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
         }
     }
     facts(&mut out, &figures(analysis));
+    facts(&mut out, &fetched::lines(&[&analysis.fetched]));
     if analysis.total.samples == 0 {
         out.push_str(
             "\nNo samples: what was recorded did not run, or too briefly to be sampled. Time spent\n\
@@ -66,7 +68,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
     warnings(&mut out, &all_warnings, false);
     processes(&mut out, analysis);
     functions(&mut out, analysis, &TableOptions { rows: LISTED, ..*table });
-    files_to_bring(&mut out, analysis, inputs);
+    bill::write(&mut out, analysis, inputs);
     out
 }
 
@@ -101,7 +103,7 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
     }
     lines.push(("Stacks", stacks(analysis)));
     lines.extend(lacking(analysis));
-    lines.push(("Names", names(analysis)));
+    lines.push(("Names", analysis.naming.describe()));
     lines.extend(unverified(analysis));
     lines
 }
@@ -173,13 +175,6 @@ fn lacking(analysis: &Analysis) -> Option<Line> {
     });
     let shown: Vec<String> = shown.collect();
     (!shown.is_empty()).then(|| ("Not whole", shown.join("; ")))
-}
-
-fn names(analysis: &Analysis) -> String {
-    format!(
-        "{} of the CPU time is in code that has a name",
-        percent(analysis.named_weight, analysis.total.weight)
-    )
 }
 
 /// Modules taken without a proof that they are the ones that ran.
@@ -262,50 +257,5 @@ pub fn functions(out: &mut String, analysis: &Analysis, table: &TableOptions) {
         out.push_str(&format!("\n{title}\n"));
         let listed = passing::without(tree, &left_out);
         out.push_str(&top_functions(&listed, &caption, sort_by, table));
-    }
-}
-
-fn files_to_bring(out: &mut String, analysis: &Analysis, inputs: &[String]) {
-    let wanted = bring::wanted(analysis);
-    if wanted.is_empty() {
-        return;
-    }
-    out.push_str("\nFiles to bring: with them these modules get their names\n");
-    out.push_str(
-        "   share  why                    build-id                                  file\n",
-    );
-    for row in wanted.iter().take(2 * LISTED) {
-        let build_id =
-            if row.build_id.is_empty() { "none".into() } else { row.build_id.to_string() };
-        out.push_str(&format!(
-            "{:>8}  {:<21}  {build_id:<40}  {}\n",
-            percent(row.weight, analysis.total.weight),
-            row.why.describe(),
-            clean(&row.path.lossy())
-        ));
-    }
-    if wanted.len() > 2 * LISTED {
-        out.push_str(&format!("{:>8}  {} more\n", "", count((wanted.len() - 2 * LISTED) as u64)));
-    }
-    let mendable = wanted.iter().fold(0u64, |sum, row| sum.saturating_add(row.mendable_weight));
-    if mendable > 0 {
-        out.push_str(&format!(
-            "They would also mend stacks of {} of the CPU time, which end in their code.\n",
-            percent(mendable, analysis.total.weight)
-        ));
-    }
-    let commands = bring::commands(&wanted);
-    if !commands.is_empty() {
-        out.push_str("\n  mkdir -p ./debug\n");
-        for command in commands {
-            out.push_str(&format!("  {command}\n"));
-        }
-        out.push_str(&format!("  analyze {} --debug-dir ./debug\n", inputs.join(" ")));
-    }
-    if wanted.iter().any(|row| row.why == Why::Deleted) {
-        out.push_str(
-            "A file deleted on the host must come from where it was built or installed from; its \
-             build-id tells the right one.\n",
-        );
     }
 }

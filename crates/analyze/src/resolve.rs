@@ -7,15 +7,14 @@ use profile::{
     NoName, Segment, Svma, SymbolFrom,
 };
 use rayon::prelude::*;
-use symbolize::{Files, FramePointer, SourceFrame, Symbols};
+use symbolize::{FramePointer, SourceFrame};
 
 use crate::addresses::{Address, AddressId, Addresses, Group, Used};
+use crate::cached_symbols::{self, CachedSymbols, Names};
 use crate::host_symbols::HostSymbols;
+use crate::kernel::{self, Vmlinux};
 use crate::locate::{Located, Locator, Missing};
-
-/// Addresses that one worker asks a module for: each piece opens the module's symbols again, so
-/// smaller pieces cost more in total, larger ones leave threads without work.
-const PIECE: usize = 4096;
+use crate::symbol_cache::SymbolCache;
 
 /// What an address turned out to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -49,6 +48,10 @@ pub enum Caller {
 pub struct ModuleFiles {
     /// Files, or why there are none; `None` for modules that have no files (kernel, run-time code).
     pub located: Option<Result<Located, Missing>>,
+    /// The kernel's file, where one is here.
+    pub vmlinux: Option<Vmlinux>,
+    /// The kernel's file that is not used, and why.
+    pub refused: Option<kernel::Refused>,
 }
 
 /// All answers.
@@ -75,36 +78,31 @@ pub fn resolve(
     used: &[Used<'_>],
     vdso_image: impl Fn(usize, ModuleId) -> Option<Vec<u8>>,
     locator: &Locator,
+    cache: &SymbolCache,
     frames: &mut FrameTable,
 ) -> Resolution {
     let hosts: Vec<HostSymbols<'_>> = used.iter().map(|u| HostSymbols::new(u.tables)).collect();
     let files: Vec<ModuleFiles> =
-        addresses.groups.par_iter().map(|group| find_files(group, locator)).collect();
+        addresses.groups.par_iter().map(|group| find_files(group, &hosts, locator)).collect();
     let vdsos: Vec<Option<Vec<u8>>> =
         addresses.groups.iter().map(|group| vdso_image(group.recording, group.id)).collect();
 
-    let mut pieces: Vec<(usize, &[Address])> = Vec::new();
-    for (index, group) in addresses.groups.iter().enumerate() {
-        pieces.extend(group.addresses.chunks(PIECE).map(|piece| (index, piece)));
-    }
-    let mut order: Vec<usize> = (0..pieces.len()).collect();
-    order.sort_by_key(|i| std::cmp::Reverse(pieces[*i].1.len()));
+    let mut order: Vec<usize> = (0..addresses.groups.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(addresses.groups[*i].addresses.len()));
     let mut answers: Vec<(usize, Vec<Answer>)> = order
         .par_iter()
         .with_max_len(1)
         .map(|i| {
-            let (index, piece) = pieces[*i];
-            let group = &addresses.groups[index];
-            let source =
-                Source::of(group, &files[index], vdsos[index].as_deref(), &hosts[group.recording]);
-            (*i, source.answer(piece))
+            let group = &addresses.groups[*i];
+            let host = &hosts[group.recording];
+            let source = Source::of(group, &files[*i], vdsos[*i].as_deref(), host, cache);
+            (*i, source.answer(&group.addresses))
         })
         .collect();
     answers.sort_unstable_by_key(|(i, _)| *i);
 
     let mut rows = Vec::with_capacity(addresses.count());
-    for (i, answers) in answers {
-        let index = pieces[i].0;
+    for (index, answers) in answers {
         let shape = Shape::of(&addresses.groups[index]);
         for answer in answers {
             rows.push(shape.intern(answer, index as u32, frames));
@@ -113,17 +111,26 @@ pub fn resolve(
     Resolution { rows, files }
 }
 
-fn find_files(group: &Group, locator: &Locator) -> ModuleFiles {
-    let located = match &group.module {
-        Some(module) if module.kind == ModuleKind::File => Some(locator.locate(module)),
-        _ => None,
-    };
-    ModuleFiles { located }
+fn find_files(group: &Group, hosts: &[HostSymbols<'_>], locator: &Locator) -> ModuleFiles {
+    let mut files = ModuleFiles { located: None, vmlinux: None, refused: None };
+    let Some(module) = &group.module else { return files };
+    match module.kind {
+        ModuleKind::File => files.located = Some(locator.locate(module)),
+        ModuleKind::Kernel => {
+            let names = hosts[group.recording].of(group.id);
+            match kernel::find(module, names, locator) {
+                Ok(vmlinux) => files.vmlinux = vmlinux,
+                Err(refused) => files.refused = Some(refused),
+            }
+        }
+        _ => {}
+    }
+    files
 }
 
 /// What one address is, before its frames are interned.
 struct Answer {
-    names: Result<Vec<SourceFrame>, NoName>,
+    names: Names,
     caller: Caller,
 }
 
@@ -133,12 +140,26 @@ impl Answer {
     }
 }
 
+impl From<cached_symbols::Answer> for Answer {
+    fn from(answer: cached_symbols::Answer) -> Self {
+        let caller = match answer.frame_pointer {
+            FramePointer::Set => Caller::Next,
+            FramePointer::NotSet => Caller::Skipped,
+            FramePointer::Outermost => Caller::Outermost,
+            FramePointer::Unknown => Caller::Unknown,
+        };
+        Self { names: answer.names, caller }
+    }
+}
+
 /// Where a group's names come from.
 enum Source<'a> {
     /// Files of the module.
-    Files { symbols: Box<Symbols<'a>>, segments: Vec<Segment> },
+    Files { symbols: CachedSymbols<'a>, segments: Vec<Segment> },
     /// Names recorded on the host.
     Host { symbols: &'a HostSymbols<'a>, group: &'a Group, otherwise: NoName },
+    /// The kernel's own file, and where that has no name the host.
+    Kernel { symbols: CachedSymbols<'a>, segments: Vec<Segment>, host: Box<Self> },
     /// Nowhere.
     Nowhere(NoName),
 }
@@ -149,82 +170,78 @@ impl<'a> Source<'a> {
         files: &'a ModuleFiles,
         embedded: Option<&'a [u8]>,
         host: &'a HostSymbols<'a>,
+        cache: &'a SymbolCache,
     ) -> Self {
         let Some(module) = &group.module else { return Self::Nowhere(NoName::Unmapped) };
         let from_host = |otherwise| Self::Host { symbols: host, group, otherwise };
         match module.kind {
             ModuleKind::File => match &files.located {
-                Some(Ok(located)) => Self::open(
-                    module,
-                    Files {
-                        image: located.image.as_deref(),
-                        debug: located.debug.as_deref(),
-                        supplement: located.supplement.as_deref(),
-                    },
-                ),
+                Some(Ok(located)) => Self::Files {
+                    symbols: CachedSymbols::of(located, cache),
+                    segments: segments(module, located.image.as_deref()),
+                },
                 Some(Err(missing)) => Self::Nowhere(missing.reason),
                 None => Self::Nowhere(NoName::NoFile),
             },
             ModuleKind::Vdso => match embedded {
-                Some(image) => Self::open(module, Files { image: Some(image), ..Files::default() }),
+                Some(image) => Self::Files {
+                    symbols: CachedSymbols::embedded(image),
+                    segments: segments(module, Some(image)),
+                },
                 None => from_host(NoName::NoFile),
             },
-            ModuleKind::Anon => from_host(NoName::Anonymous),
+            ModuleKind::Anon => {
+                let unmapped = host.of(group.id).is_empty();
+                from_host(if unmapped { NoName::Anonymous } else { NoName::OutOfRange })
+            }
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
-                let hidden = !host.has(group.id);
-                from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange })
+                let hidden = host.of(group.id).is_empty() && files.vmlinux.is_none();
+                let host =
+                    from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
+                match &files.vmlinux {
+                    Some(vmlinux) => Self::Kernel {
+                        symbols: CachedSymbols::of(&vmlinux.located, cache),
+                        segments: vmlinux.anchored(),
+                        host: Box::new(host),
+                    },
+                    None => host,
+                }
             }
-        }
-    }
-
-    fn open(module: &Module, files: Files<'a>) -> Self {
-        match Symbols::new(files) {
-            Ok(symbols) => {
-                let segments = segments(module, files.image);
-                Self::Files { symbols: Box::new(symbols), segments }
-            }
-            Err(_) => Self::Nowhere(NoName::BadDebugInfo),
         }
     }
 
     fn answer(&self, addresses: &[Address]) -> Vec<Answer> {
-        addresses.iter().map(|address| self.answer_one(address.lookup())).collect()
-    }
-
-    fn answer_one(&self, address: u64) -> Answer {
         match self {
             Self::Files { symbols, segments } => {
-                match Segment::to_svma(segments, FileOffset(address)) {
-                    Some(at) => from_symbols(symbols, at),
-                    None => Answer::nameless(NoName::OutOfRange),
-                }
+                let ask = |at: &[Svma]| symbols.answers(at).into_iter().map(Answer::from).collect();
+                answer_stated(segments, addresses, ask)
             }
+            Self::Kernel { symbols, segments, host } => {
+                // The kernel unwinds itself with its own tables.
+                let next = |names| Answer { names, caller: Caller::Next };
+                let ask = |at: &[Svma]| symbols.names(at).into_iter().map(next).collect();
+                let answers = answer_stated(segments, addresses, ask).into_iter().zip(addresses);
+                answers
+                    .map(|(answer, address)| match answer.names {
+                        Ok(_) => answer,
+                        Err(_) => host.answer_one(address.lookup()),
+                    })
+                    .collect()
+            }
+            Self::Host { .. } | Self::Nowhere(_) => {
+                addresses.par_iter().map(|address| self.answer_one(address.lookup())).collect()
+            }
+        }
+    }
+
+    /// What needs no file.
+    fn answer_one(&self, address: u64) -> Answer {
+        match self {
             Self::Host { symbols, group, otherwise } => {
-                let Some(symbol) = symbols.find(group.id, address) else {
-                    return Answer::nameless(*otherwise);
-                };
-                let raw = symbol.name.lossy();
-                let source = match symbol.from {
-                    SymbolFrom::Kallsyms | SymbolFrom::BpfKsym => NameSource::Kallsyms,
-                    SymbolFrom::PerfMap | SymbolFrom::Jitdump => NameSource::PerfMap,
-                };
-                let frame = SourceFrame {
-                    name: symbolize::demangle(&raw).into(),
-                    raw_name: raw.as_ref().into(),
-                    file: None,
-                    line: None,
-                    start_line: None,
-                    inlined: false,
-                    source,
-                };
-                // The kernel unwinds itself with its own tables; run-time code is not known.
-                let caller = match symbol.from {
-                    SymbolFrom::Kallsyms | SymbolFrom::BpfKsym => Caller::Next,
-                    SymbolFrom::PerfMap | SymbolFrom::Jitdump => Caller::Unknown,
-                };
-                Answer { names: Ok(vec![frame]), caller }
+                from_host(symbols, group, *otherwise, address)
             }
             Self::Nowhere(reason) => Answer::nameless(*reason),
+            Self::Files { .. } | Self::Kernel { .. } => Answer::nameless(NoName::OutOfRange),
         }
     }
 }
@@ -232,22 +249,56 @@ impl<'a> Source<'a> {
 /// Recorded segments are those of the file that ran. Without them the file's own serve; those of a
 /// separate debug file do not, their offsets are its own.
 pub fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
-    if module.segments.is_empty() {
-        let image = image.and_then(|bytes| symbolize::identify(bytes).ok());
-        image.map(|identity| identity.segments).unwrap_or_default()
-    } else {
-        module.segments.clone()
+    if !module.segments.is_empty() {
+        return module.segments.clone();
     }
+    let identity = image.and_then(|bytes| symbolize::identify(bytes).ok());
+    identity.map(|identity| identity.segments).unwrap_or_default()
 }
 
-fn from_symbols(symbols: &Symbols<'_>, at: Svma) -> Answer {
-    let caller = match symbols.frame_pointer(at) {
-        FramePointer::Set => Caller::Next,
-        FramePointer::NotSet => Caller::Skipped,
-        FramePointer::Outermost => Caller::Outermost,
-        FramePointer::Unknown => Caller::Unknown,
+/// Asks for the addresses that a file states for places in it.
+fn answer_stated(
+    segments: &[Segment],
+    addresses: &[Address],
+    ask: impl Fn(&[Svma]) -> Vec<Answer>,
+) -> Vec<Answer> {
+    let stated: Vec<Option<Svma>> = addresses
+        .iter()
+        .map(|address| Segment::to_svma(segments, FileOffset(address.lookup())))
+        .collect();
+    let asked: Vec<Svma> = stated.iter().copied().flatten().collect();
+    let mut answers = ask(&asked).into_iter();
+    stated
+        .into_iter()
+        .map(|at| at.and_then(|_| answers.next()))
+        .map(|answer| answer.unwrap_or_else(|| Answer::nameless(NoName::OutOfRange)))
+        .collect()
+}
+
+fn from_host(symbols: &HostSymbols<'_>, group: &Group, otherwise: NoName, address: u64) -> Answer {
+    let Some(symbol) = symbols.find(group.id, address) else {
+        return Answer::nameless(otherwise);
     };
-    Answer { names: symbols.lookup(at), caller }
+    let raw = symbol.name.lossy();
+    let source = match symbol.from {
+        SymbolFrom::Kallsyms | SymbolFrom::BpfKsym => NameSource::Kallsyms,
+        SymbolFrom::PerfMap | SymbolFrom::Jitdump => NameSource::PerfMap,
+    };
+    let frame = SourceFrame {
+        name: symbolize::demangle(&raw).into(),
+        raw_name: raw.as_ref().into(),
+        file: None,
+        line: None,
+        start_line: None,
+        inlined: false,
+        source,
+    };
+    // The kernel unwinds itself with its own tables; run-time code is not known.
+    let caller = match symbol.from {
+        SymbolFrom::Kallsyms | SymbolFrom::BpfKsym => Caller::Next,
+        SymbolFrom::PerfMap | SymbolFrom::Jitdump => Caller::Unknown,
+    };
+    Answer { names: Ok(vec![frame]), caller }
 }
 
 /// What a group's frames have in common.

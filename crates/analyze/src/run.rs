@@ -17,6 +17,7 @@ use crate::import::Recording;
 use crate::locate::Locator;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::story::{Story, tell};
+use crate::symbol_cache::SymbolCache;
 use crate::{Error, caption, diff_report, info, output, provenance, report};
 
 /// How it went.
@@ -93,8 +94,13 @@ impl Inputs {
         }
     }
 
-    fn analyze(&self, plan: &Plan, locator: &Locator) -> Result<Analysis, Error> {
-        let mut analysis = analyze(&self.recordings, &plan.filter, plan.shape, locator)?;
+    fn analyze(
+        &self,
+        plan: &Plan,
+        locator: &Locator,
+        cache: &SymbolCache,
+    ) -> Result<Analysis, Error> {
+        let mut analysis = analyze(&self.recordings, &plan.filter, plan.shape, locator, cache)?;
         analysis.left_out.clone_from(&self.left_out);
         Ok(analysis)
     }
@@ -120,11 +126,12 @@ struct Results {
 impl Results {
     fn new(plan: &Plan, new: &Inputs, base: &Inputs) -> Result<Self, Error> {
         let locator = Locator::new(plan.search.clone());
-        let after = new.analyze(plan, &locator)?;
+        let cache = symbol_cache(plan);
+        let after = new.analyze(plan, &locator, &cache)?;
         if plan.bases.is_empty() {
             return Ok(Self { after, compared: None });
         }
-        let before = base.analyze(plan, &locator)?;
+        let before = base.analyze(plan, &locator, &cache)?;
         for (side, analysis) in [("the base", &before), ("the new side", &after)] {
             if analysis.observed_ns == 0 {
                 let warnings = provenance::warnings_of_both(analysis, None);
@@ -144,6 +151,10 @@ impl Results {
         let before = self.compared.as_ref().map(|c| &c.before);
         provenance::warnings_of_both(&self.after, before)
     }
+}
+
+fn symbol_cache(plan: &Plan) -> SymbolCache {
+    if plan.cache { SymbolCache::of_user() } else { SymbolCache::none() }
 }
 
 fn side(analysis: &Analysis) -> Side<'_> {
@@ -195,6 +206,8 @@ impl Job<'_> {
     }
 
     fn info(&self) -> String {
+        // Of this machine and not of the recordings, so it is no part of the result.
+        eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
         let recordings = self.sides().flat_map(|side| &side.recordings);
         let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
         texts.join("\n")

@@ -5,11 +5,12 @@
 //! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
 //! the next frame that was recorded. Where unwinding has proven what stands there, there is no marker.
 
-use profile::{Frame, FrameId, FrameKind, FrameTable, StackEnd};
+use profile::{Frame, FrameId, FrameKind, FrameTable, NoName, StackEnd};
 use symbolize::unwind::{NoRule, Step, Stop, WalkEnd};
 
 use crate::addresses::{AddressId, Addresses};
 use crate::collapse::Cell;
+use crate::naming::Named;
 use crate::paths::{Paths, Unwound};
 use crate::processes::ProcessNames;
 use crate::resolve::{Caller, Resolution};
@@ -65,10 +66,13 @@ pub struct Chain {
     pub cause: Option<u32>,
     /// Whether the module's file would let the stack be unwound further.
     pub mendable: bool,
-    /// Whether the code that ran has a name.
-    pub leaf_named: bool,
-    /// Groups ([`crate::addresses::Group`]) whose frames lack names, each once.
-    pub nameless_groups: Vec<u32>,
+    /// Who named the code that ran, or why nobody did.
+    pub leaf: Named,
+    /// Groups ([`crate::addresses::Group`]) on the stack, each once, and whether frames of it lack
+    /// names.
+    pub groups: Vec<(u32, bool)>,
+    /// Which of these the code that ran is of.
+    pub leaf_group: Option<usize>,
 }
 
 /// The marker under which a cut stack hangs.
@@ -148,8 +152,12 @@ impl Chains<'_> {
             wholeness: if repaired { Wholeness::Repaired } else { Wholeness::Complete },
             cause: None,
             mendable: false,
-            leaf_named: false,
-            nameless_groups: Vec::new(),
+            leaf: Err(match stack.end {
+                StackEnd::LostBlock => NoName::LostBlock,
+                _ => NoName::Unmapped,
+            }),
+            groups: Vec::new(),
+            leaf_group: None,
         };
         let user = self.addresses.path(self.recording, self.paths, stack.user);
         self.note_end(&mut chain, stack.end, unwound, &user, frames);
@@ -301,10 +309,17 @@ impl Chains<'_> {
             let wanted = |frame: &&FrameId| inlines || !frames.get(**frame).inlined;
             chain.frames.extend(resolved.frames.iter().filter(wanted));
         }
-        chain.leaf_named = resolved.no_name.is_none();
-        if resolved.no_name.is_some() && !chain.nameless_groups.contains(&resolved.group) {
-            chain.nameless_groups.push(resolved.group);
-        }
+        chain.leaf = match (resolved.no_name, resolved.frames.last()) {
+            (None, Some(innermost)) => Ok(frames.get(*innermost).source),
+            (reason, _) => Err(reason.unwrap_or(NoName::OutOfRange)),
+        };
+        let known = chain.groups.iter().position(|(group, _)| *group == resolved.group);
+        let position = known.unwrap_or_else(|| {
+            chain.groups.push((resolved.group, false));
+            chain.groups.len() - 1
+        });
+        chain.groups[position].1 |= chain.leaf.is_err();
+        chain.leaf_group = Some(position);
     }
 }
 

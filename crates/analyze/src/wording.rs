@@ -48,6 +48,37 @@ pub fn percent(part: u64, whole: u64) -> String {
     }
 }
 
+/// Splits `whole` (tenths of a percent, say) by weights so that the shares add up to it: each is
+/// rounded down, and the largest remainders are rounded up instead.
+#[must_use]
+pub fn apportion(weights: &[u64], whole: u64) -> Vec<u64> {
+    let sum: u128 = weights.iter().map(|w| u128::from(*w)).sum();
+    if sum == 0 {
+        return vec![0; weights.len()];
+    }
+    let exact = |weight: u64| u128::from(weight) * u128::from(whole);
+    let mut shares: Vec<u64> = weights.iter().map(|w| (exact(*w) / sum) as u64).collect();
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|i| std::cmp::Reverse(exact(weights[*i]) % sum));
+    let left = whole - shares.iter().sum::<u64>();
+    for index in order.into_iter().take(left as usize) {
+        shares[index] += 1;
+    }
+    shares
+}
+
+/// A share of [`apportion`] as [`percent`] words it, given what it is the share of what of.
+#[must_use]
+pub fn share_of_tenths(tenths: u64, part: u64, whole: u64) -> String {
+    match tenths {
+        0 if part > 0 => "< 0.1 %".into(),
+        0 => "0 %".into(),
+        1_000 if part < whole => "> 99.9 %".into(),
+        1_000 => "100 %".into(),
+        _ => format!("{}.{} %", tenths / 10, tenths % 10),
+    }
+}
+
 /// "1 sample", "2 samples".
 #[must_use]
 pub fn counted(n: u64, one: &str) -> String {
@@ -111,6 +142,15 @@ mod tests {
         assert_eq!(percent(1, 1_000_000), "< 0.1 %");
         assert_eq!(percent(5, 5), "100 %");
         assert_eq!(percent(0, 0), "0 %");
+    }
+
+    #[test]
+    fn shares_add_up() {
+        assert_eq!(apportion(&[1, 1, 1], 1_000), [334, 333, 333]);
+        assert_eq!(apportion(&[5, 0, 1], 1_000), [833, 0, 167]);
+        assert_eq!(apportion(&[u64::MAX, u64::MAX], 1_000), [500, 500]);
+        assert_eq!(apportion(&[0], 1_000), [0]);
+        assert_eq!(apportion(&[], 0), [0; 0]);
     }
 
     #[test]

@@ -5,8 +5,9 @@
 //! `perf_event`) and puts it into a ring buffer (`ring`); `pending` orders it among the kernel's
 //! side-band records (`sideband`); `decode` takes it apart; `process` knows what was mapped where at
 //! that time (`maps`, `mapped_file`); `recorder` turns a new stack into trie nodes (`intern`, `rows`,
-//! `kernel`, `kernel_names`) and feeds [`archive::Writer`]. `start`, `run`, `session` and `summary`
-//! are the recording as a whole.
+//! `kernel`, `kernel_names`) and feeds [`archive::Writer`]. `jit_names` has run-time code named from
+//! its process's perf-PID.map (`perf_map_file` opens it, `perf_map_search` and `perf_map` read it).
+//! `start`, `run`, `session` and `summary` are the recording as a whole.
 #![deny(clippy::print_stderr)] // it panics when standard error is gone: narrate instead
 
 mod bpf;
@@ -20,6 +21,9 @@ mod events;
 mod host;
 mod idle_time;
 mod intern;
+mod jit_names;
+mod jit_search;
+mod jit_summary;
 mod kallsyms;
 mod kernel;
 mod kernel_names;
@@ -33,6 +37,9 @@ mod options;
 mod output;
 mod pending;
 mod perf_event;
+pub mod perf_map;
+mod perf_map_file;
+pub mod perf_map_search;
 mod process;
 mod procfs;
 mod record;
@@ -45,7 +52,9 @@ mod shared_memory;
 mod sideband;
 mod start;
 mod summary;
+mod untrusted_file;
 mod wait;
+mod world;
 
 pub use bpf_object::ObjectError;
 pub use error::Error;

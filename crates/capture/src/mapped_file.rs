@@ -41,6 +41,23 @@ impl MappedFile {
         let path = if path.is_empty() { ANONYMOUS } else { path };
         Self { kind, path: path.into(), deleted, identity, facts: RefCell::new(None) }
     }
+
+    /// Whether it may be memory that a just-in-time compiler shares with itself (.NET writes its code
+    /// through a second mapping): a file without a name, or one that only had a name to be made.
+    pub(crate) fn may_be_memory(&self) -> bool {
+        self.kind == ModuleKind::File && (self.deleted || self.is_memfd())
+    }
+
+    /// Whether it is. Asked once its headers were read, if they can be.
+    pub(crate) fn is_memory(&self) -> bool {
+        let is_program = self.facts.borrow().as_ref().map(|facts| !facts.segments.is_empty());
+        // What could not be read of a memfd will not be found anywhere else either.
+        self.may_be_memory() && !is_program.unwrap_or(!self.is_memfd())
+    }
+
+    fn is_memfd(&self) -> bool {
+        self.path.starts_with(b"/memfd:")
+    }
 }
 
 /// One [`MappedFile`] for everything that is named alike.
@@ -103,6 +120,31 @@ mod tests {
         {
             assert_eq!(kind(anonymous), ModuleKind::Anon, "{anonymous}");
         }
+    }
+
+    #[test]
+    fn memory_behind_a_file_is_told_from_a_program() {
+        let is_memory = |path: &str, facts: Option<ElfFacts>| {
+            let file = MappedFile::new(path.as_bytes(), Identity::NONE);
+            *file.facts.borrow_mut() = facts;
+            file.is_memory()
+        };
+        let no_elf = Some(ElfFacts::default());
+        let segment = profile::Segment {
+            file_offset: profile::FileOffset(0),
+            svma: profile::Svma(0),
+            file_bytes: 1,
+            memory_bytes: 1,
+            flags: 5,
+        };
+        let elf = Some(ElfFacts { segments: vec![segment], ..ElfFacts::default() });
+        assert!(is_memory("/memfd:doublemapper (deleted)", no_elf.clone()));
+        assert!(is_memory("/memfd:doublemapper (deleted)", None));
+        assert!(!is_memory("/memfd:runc_cloned (deleted)", elf.clone()));
+        assert!(is_memory("/tmp/ffi7 (deleted)", no_elf.clone()));
+        assert!(!is_memory("/usr/lib/upgraded.so (deleted)", None), "could not be read");
+        assert!(!is_memory("/usr/lib/upgraded.so (deleted)", elf));
+        assert!(!is_memory("/srv/windows.dll", no_elf));
     }
 
     #[test]

@@ -15,8 +15,9 @@ Examples:
 
 Then, anywhere: analyze run.arc
 
-An archive holds addresses, mapped files and build-ids; no names of user code, no arguments beyond
-a program's own name, no environment and no memory of the processes.
+An archive holds addresses, mapped files and build-ids; of user code only the names that exist nowhere
+else (of just-in-time compilers, from /tmp/perf-PID.map); no arguments beyond a program's own name,
+no environment and no memory of the processes.
 
 Exit status: 0, or 2 with one message when recording failed. With a COMMAND its own status, 128+N
 when signal N ended it, 125 when recording failed, 126 and 127 when it cannot be started.";

@@ -1,6 +1,8 @@
 //! Follows processes through fork, exec, mmap and exit, so that every address can be placed in what
 //! was mapped where at that time.
 
+mod ending;
+
 use std::rc::Rc;
 
 use profile::{ModuleKind, Text};
@@ -8,8 +10,10 @@ use rustc_hash::FxHashMap;
 
 use crate::mapped_file::{MappedFile, MappedFiles, unescape};
 use crate::maps::{AddressMap, MapsEntry, Region};
-use crate::procfs::Stat;
 use crate::sideband::{Change, Identity, NewMapping, SideBand};
+use crate::world::{HostFacts, World};
+
+pub(crate) use ending::Ended;
 
 /// Maps of sampled processes are read again this often: the kernel reports neither munmap nor mremap.
 const REFRESH_NS: u64 = 5_000_000_000;
@@ -17,27 +21,8 @@ const REFRESH_NS: u64 = 5_000_000_000;
 const RETRY_NS: u64 = 100_000_000;
 /// A read may take this share of the time until the next one (1/1000): 65,000 mappings take 15 ms.
 const READ_COST_FACTOR: u64 = 1000;
-/// A process that ended is kept for samples that are still on their way.
-const LINGER_NS: u64 = 2_000_000_000;
 /// Processes kept without ever having been sampled: bounds a fork storm under `-a`.
 const MAX_PROCESSES: usize = 32_768;
-
-/// What we ask the running system; a test answers by itself.
-pub(crate) trait World {
-    /// Birth and parent of a living process.
-    fn stat(&mut self, pid: u32) -> Option<Stat>;
-    /// What /proc tells of a process; everything empty: it has gone.
-    fn facts(&mut self, pid: u32) -> HostFacts;
-    /// Calls `sink` with every mapping of a process or thread; `false`: it has gone.
-    fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool;
-    /// Whether the process called exec, or ended and left its pid to a new one, after `time_ns` and
-    /// before now, so that what /proc says now is about another program.
-    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool;
-    /// What the process maps first after what has been applied, and when, if that is known by now.
-    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)>;
-    /// `CLOCK_MONOTONIC`.
-    fn now_ns(&mut self) -> u64;
-}
 
 /// Which processes are followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,16 +33,6 @@ pub(crate) enum Following {
     TargetsAndChildren,
     /// The targets only.
     Targets,
-}
-
-/// What only /proc tells, read when a process image is first sampled.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct HostFacts {
-    pub(crate) argv0: Text,
-    pub(crate) ns_pid: u32,
-    pub(crate) mount_ns: Text,
-    /// Path of the program.
-    pub(crate) exe: Text,
 }
 
 /// One process image.
@@ -87,7 +62,12 @@ pub(crate) struct Process {
     sampled_since_read: bool,
     /// Records were lost: it may have mapped, called exec or ended without our knowing.
     doubtful: bool,
+    /// Records were lost since it was last seen to live.
+    perhaps_gone: bool,
+    /// Its first thread ended, or the last of those that outlived it.
     ended_ns: Option<u64>,
+    /// Other threads ran on after the end of the first one.
+    alive_ns: u64,
 }
 
 impl Process {
@@ -95,14 +75,16 @@ impl Process {
     pub(crate) fn maps(&self) -> Option<&AddressMap> {
         self.maps.as_deref()
     }
-}
 
-/// A process that has gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Ended {
-    pub(crate) pid: u32,
-    pub(crate) uid: u64,
-    pub(crate) at_ns: u64,
+    /// File name of the program; empty when unknown.
+    pub(crate) fn program(&self) -> Text {
+        let path = match (&self.exe, &self.facts) {
+            (Some(exe), _) => &*exe.path,
+            (None, Some(facts)) => &*facts.exe.0,
+            (None, None) => &[],
+        };
+        Text::from(path.rsplit(|byte| *byte == b'/').next().unwrap_or_default())
+    }
 }
 
 /// All processes followed.
@@ -143,7 +125,9 @@ impl Processes {
             forked: false,
             sampled_since_read: false,
             doubtful: false,
+            perhaps_gone: false,
             ended_ns: None,
+            alive_ns: 0,
         }
     }
 
@@ -173,6 +157,7 @@ impl Processes {
             Change::Lost { .. } => {
                 for process in self.table.values_mut() {
                     process.doubtful = true;
+                    process.perhaps_gone = true;
                     process.next_read_ns = process.next_read_ns.min(time_ns);
                 }
             }
@@ -290,21 +275,6 @@ impl Processes {
         self.table.get(&pid).expect("known a few lines above")
     }
 
-    /// After a loss of records: is it still the process we knew?
-    fn settle_doubt(&mut self, pid: u32, world: &mut impl World) {
-        /// /proc states births in clock ticks.
-        const TOLERANCE_NS: u64 = 100_000_000;
-        let Some(process) = self.table.get_mut(&pid).filter(|p| p.doubtful) else { return };
-        process.doubtful = false;
-        let start_ns = process.start_ns;
-        if let Some(stat) = world.stat(pid)
-            && stat.start_ns.abs_diff(start_ns) > TOLERANCE_NS
-        {
-            let reused = self.new_process(pid, stat.parent, stat.start_ns);
-            self.table.insert(pid, reused);
-        }
-    }
-
     /// Reads the maps of a process as of now, for the sake of what it did at `time_ns`.
     fn read(&mut self, pid: u32, tid: u32, time_ns: u64, world: &mut impl World) {
         self.settle_doubt(pid, world);
@@ -389,39 +359,6 @@ impl Processes {
         };
         let facts = parent_at_birth().unwrap_or_default();
         HostFacts { ns_pid: 0, ..facts }
-    }
-
-    /// Once in a while: reads again the maps of processes sampled since they were last read, and
-    /// forgets processes that ended. What happened up to `applied_to_ns` has been applied; an exec
-    /// since then makes what is read the next program's.
-    pub(crate) fn tidy(
-        &mut self,
-        now_ns: u64,
-        applied_to_ns: u64,
-        world: &mut impl World,
-    ) -> Vec<Ended> {
-        let due: Vec<u32> = self
-            .table
-            .values()
-            .filter(|p| p.sampled_since_read && p.ended_ns.is_none() && p.maps.is_some())
-            .filter(|p| {
-                now_ns >= p.next_read_ns && now_ns >= p.read_ns.max(p.image_ns) + REFRESH_NS
-            })
-            .map(|p| p.pid)
-            .collect();
-        for pid in due {
-            self.read(pid, pid, applied_to_ns, world);
-        }
-        let mut ended = Vec::new();
-        self.table.retain(|_, process| match process.ended_ns {
-            Some(at_ns) if now_ns >= at_ns + LINGER_NS => {
-                ended.push(Ended { pid: process.pid, uid: process.uid, at_ns });
-                false
-            }
-            _ => true,
-        });
-        ended.sort_by_key(|e| (e.at_ns, e.uid));
-        ended
     }
 }
 

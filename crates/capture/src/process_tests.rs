@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::ending::LINGER_NS;
 use super::*;
+use crate::maps::MapsEntry;
+use crate::perf_map_file::{NoMap, PerfMapPlace};
+use crate::procfs::Stat;
 
 /// A system of which only this is known.
 #[derive(Default)]
@@ -21,7 +25,7 @@ struct Fake {
 
 impl World for Fake {
     fn stat(&mut self, pid: u32) -> Option<Stat> {
-        Some(Stat { start_ns: *self.births.get(&pid)?, parent: 1 })
+        Some(Stat { start_ns: *self.births.get(&pid)?, parent: 1, alive: true })
     }
 
     fn facts(&mut self, pid: u32) -> HostFacts {
@@ -54,6 +58,10 @@ impl World for Fake {
         let next = self.next.as_ref().filter(|next| next.pid == pid)?;
         let Change::Map(mapping) = &next.change else { return None };
         Some((next.time_ns, mapping.clone()))
+    }
+
+    fn perf_map_place(&mut self, _pid: u32) -> Result<PerfMapPlace, NoMap> {
+        Err(NoMap::Gone)
     }
 
     fn now_ns(&mut self) -> u64 {
@@ -299,6 +307,50 @@ fn a_process_is_forgotten_a_while_after_its_first_thread_ended() {
     let ended = processes.tidy(30 + LINGER_NS, 30 + LINGER_NS, &mut world);
     assert_eq!(ended, [Ended { pid: 7, uid, at_ns: 30 }]);
     assert!(processes.get(7).is_none());
+}
+
+#[test]
+fn a_process_whose_first_thread_ended_lives_on_as_the_same_process() {
+    let mut world = Fake { maps: BTreeMap::from([(7, "/a")]), ..Fake::default() };
+    world.births.insert(7, 5);
+    let mut processes = Processes::new(Following::All);
+    seen(&mut processes, &mut world, 7, 6, 0x1800);
+    let uid = processes.get(7).unwrap().uid;
+    let thread_exit = |time_ns, tid| SideBand { time_ns, pid: 7, tid, change: Change::ThreadExit };
+    processes.apply(thread_exit(10, 7), &mut world);
+    for now_ns in [2 * LINGER_NS, 3 * LINGER_NS, 9 * LINGER_NS] {
+        assert_eq!(processes.tidy(now_ns, now_ns, &mut world), []);
+        seen(&mut processes, &mut world, 7, now_ns, 0x1800);
+    }
+    world.births.clear();
+    let at_ns = 10 * LINGER_NS;
+    processes.apply(thread_exit(at_ns, 71), &mut world);
+    assert_eq!(processes.tidy(at_ns + 1, at_ns + 1, &mut world), []);
+    let ended = processes.tidy(11 * LINGER_NS, 11 * LINGER_NS, &mut world);
+    assert_eq!(ended, [Ended { pid: 7, uid, at_ns }]);
+}
+
+#[test]
+fn after_a_loss_processes_that_ended_unseen_are_forgotten() {
+    let maps = BTreeMap::from([(7, "/a"), (8, "/b"), (9, "/c")]);
+    let mut world = Fake { maps, ..Fake::default() };
+    world.births = BTreeMap::from([(7, 5), (8, 5), (9, 5)]);
+    let mut processes = Processes::new(Following::All);
+    for pid in [7, 8, 9] {
+        seen(&mut processes, &mut world, pid, 10, 0x1800);
+    }
+    let uid = |pid| processes.get(pid).unwrap().uid;
+    let (gone, reused) = (uid(8), uid(9));
+    // 8 has ended, 9 is the number of a new process; nobody has told us.
+    world.births = BTreeMap::from([(7, 5), (9, 9_000_000_000)]);
+    assert_eq!(processes.tidy(10 * LINGER_NS, 10 * LINGER_NS, &mut world), []);
+    processes.apply(at(11 * LINGER_NS, 0, Change::Lost { records: 3 }), &mut world);
+    let at_ns = 12 * LINGER_NS;
+    assert_eq!(processes.tidy(at_ns, at_ns, &mut world), []);
+    let ended = processes.tidy(13 * LINGER_NS, 13 * LINGER_NS, &mut world);
+    let end = |pid, uid| Ended { pid, uid, at_ns };
+    assert_eq!(ended, [end(8, gone), end(9, reused)]);
+    assert!(processes.get(7).is_some());
 }
 
 #[test]

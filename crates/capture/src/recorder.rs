@@ -11,16 +11,23 @@ use profile::{
 use crate::decode::{RawSample, WalkEnd, Words};
 use crate::host;
 use crate::intern::{Callers, CallersKey, Interner};
+use crate::jit_names::{Image, JitNames};
+use crate::jit_search::JitAddress;
+use crate::jit_summary::JitSummary;
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
-use crate::process::{Ended, Process, Processes, World};
+use crate::perf_map_file::NoMap;
+use crate::process::{Ended, Process, Processes};
 use crate::rows::Rows;
+use crate::world::World;
 
 /// The one event so far.
 pub(crate) const EVENT: EventId = EventId(1);
 /// /proc/modules is read again at most this often when an address belongs to nothing known.
 const RELOAD_MODULES_NS: u64 = 5_000_000_000;
+/// The end of a recording waits at most so long for names of run-time code.
+const LAST_SEARCH_NS: u64 = 1_500_000_000;
 /// Context of kernel stacks in the callers' cache; processes count theirs from 1.
 const KERNEL_CONTEXT: u64 = 0;
 
@@ -42,6 +49,14 @@ struct Epoch {
     names: KernelNames,
 }
 
+/// A user frame, before it is a node.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    module: ModuleId,
+    address: u64,
+    is_run_time_code: bool,
+}
+
 /// Writes samples into an archive.
 pub(crate) struct Recorder<W: Write> {
     writer: Writer<W>,
@@ -52,6 +67,7 @@ pub(crate) struct Recorder<W: Write> {
     modules_reloaded_ns: u64,
     covered_from_ns: u64,
     epoch: Epoch,
+    run_time_code: JitNames,
     /// Frames of a chain, leaf first; kept to save an allocation per new chain.
     frames: Vec<(ModuleId, u64)>,
 }
@@ -74,6 +90,7 @@ impl<W: Write> Recorder<W> {
             modules_reloaded_ns: start_ns,
             covered_from_ns: start_ns,
             epoch: Epoch::default(),
+            run_time_code: JitNames::default(),
             frames: Vec::new(),
         })
     }
@@ -87,7 +104,7 @@ impl<W: Write> Recorder<W> {
     ) {
         let thread = self.epoch.rows.thread(&mut self.writer, processes, sample, world);
         let (user, end) = match processes.get(sample.pid) {
-            Some(process) => self.user_path(process, sample),
+            Some(process) => self.user_path(process, sample, world),
             None => (NodeId::NONE, StackEnd::NoUser),
         };
         let kernel = self.kernel_path(sample.kernel, sample.time_ns);
@@ -105,7 +122,12 @@ impl<W: Write> Recorder<W> {
 
     /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
     /// frame pointers are arbitrary words of the target's memory.
-    fn user_path(&mut self, process: &Process, sample: &RawSample<'_>) -> (NodeId, StackEnd) {
+    fn user_path(
+        &mut self,
+        process: &Process,
+        sample: &RawSample<'_>,
+        world: &mut impl World,
+    ) -> (NodeId, StackEnd) {
         let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, StackEnd::NoUser) };
         let region = process.maps().and_then(|maps| Some((maps, maps.find(leaf)?)));
         let Some((maps, region)) = region else {
@@ -119,14 +141,18 @@ impl<W: Write> Recorder<W> {
         let callers = match self.epoch.interner.callers(key) {
             Some(known) => known,
             None => {
-                let callers = self.user_callers(process, maps, words, sample.walk_end);
+                let callers = self.user_callers(process, maps, words, sample, world);
                 self.epoch.interner.remember_callers(key, callers);
                 callers
             }
         };
-        let (module, address) = self.user_frame(process, region, leaf);
+        let frame = self.user_frame(process, region, leaf);
+        let Frame { module, address, .. } = frame;
         let row = Node { parent: callers.path, module, address };
-        let (node, _) = self.epoch.interner.node(&mut self.writer, row);
+        let (node, is_new) = self.epoch.interner.node(&mut self.writer, row);
+        if is_new {
+            self.want_name(process, frame, leaf, sample.time_ns, world);
+        }
         (node, callers.end)
     }
 
@@ -135,7 +161,8 @@ impl<W: Write> Recorder<W> {
         process: &Process,
         maps: &AddressMap,
         words: Words<'_>,
-        walk_end: WalkEnd,
+        sample: &RawSample<'_>,
+        world: &mut impl World,
     ) -> Callers {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
@@ -150,9 +177,12 @@ impl<W: Write> Recorder<W> {
                 end = Some(StackEnd::NotCode);
                 break;
             };
-            frames.push(self.user_frame(process, region, word));
+            let frame = self.user_frame(process, region, word);
+            self.want_name(process, frame, word - 1, sample.time_ns, world);
+            frames.push((frame.module, frame.address));
         }
-        let end = end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, walk_end));
+        let end =
+            end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, sample.walk_end));
         let mut path = NodeId::NONE;
         for (module, address) in frames.iter().rev() {
             let row = Node { parent: path, module: *module, address: *address };
@@ -162,17 +192,38 @@ impl<W: Write> Recorder<W> {
         Callers { path, end }
     }
 
-    fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> (ModuleId, u64) {
+    fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
         let rows = &mut self.epoch.rows;
-        let module = rows.module(&mut self.writer, process, region);
+        let (module, kind) = rows.module(&mut self.writer, process, region);
         rows.mapping(&mut self.writer, process, region, module);
         let within = avma - region.start;
-        let address = match region.file.kind {
+        let address = match kind {
             ModuleKind::File => region.file_offset.wrapping_add(within),
             ModuleKind::Vdso => within,
             _ => avma,
         };
-        (module, address)
+        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+    }
+
+    /// `avma`: inside the instruction meant.
+    fn want_name(
+        &mut self,
+        process: &Process,
+        frame: Frame,
+        avma: u64,
+        time_ns: u64,
+        world: &mut impl World,
+    ) {
+        if frame.is_run_time_code {
+            let image = Image { pid: process.pid, uid: process.uid };
+            let address = JitAddress { avma, module: frame.module };
+            self.run_time_code.want(image, address, time_ns, || {
+                // A sample is looked at a while after it was taken.
+                let replaced = world.replaced_since(process.pid, time_ns);
+                let place = world.perf_map_place(process.pid);
+                (process.program(), if replaced { Err(NoMap::Gone) } else { place })
+            });
+        }
     }
 
     fn kernel_path(&mut self, words: Words<'_>, time_ns: u64) -> NodeId {
@@ -246,6 +297,26 @@ impl<W: Write> Recorder<W> {
         self.epoch.names.resolve(namer, &mut self.passes, now_ns, last, sink);
     }
 
+    /// Searches the maps of just-in-time compilers for a while, if it is time to.
+    pub(crate) fn name_run_time_code(&mut self, processes: &Processes, now_ns: u64) {
+        let writer = &mut self.writer;
+        let runs_now = |pid| processes.get(pid).map(|process| process.uid);
+        self.run_time_code.search_a_while(runs_now, now_ns, |symbol| writer.symbol(symbol));
+    }
+
+    /// Searches for the last names, and says what came of all searches.
+    pub(crate) fn name_last_run_time_code(
+        &mut self,
+        processes: &Processes,
+        now_ns: u64,
+    ) -> JitSummary {
+        let writer = &mut self.writer;
+        let sink = |symbol: &_| writer.symbol(symbol);
+        let runs_now = |pid| processes.get(pid).map(|process| process.uid);
+        self.run_time_code.search_all(runs_now, now_ns, now_ns + LAST_SEARCH_NS, sink);
+        self.run_time_code.summary()
+    }
+
     /// Writes what is pending, and begins a new epoch when the old one is full.
     pub(crate) fn flush(
         &mut self,
@@ -253,7 +324,7 @@ impl<W: Write> Recorder<W> {
         namer: &impl NameAddress,
     ) -> Result<(), archive::Error> {
         let now_ns = state.clock.monotonic_ns;
-        let full = self.writer.wants_new_epoch(now_ns);
+        let full = self.writer.wants_new_epoch(now_ns) && self.run_time_code.epoch_may_end(now_ns);
         self.name_kernel_addresses(namer, now_ns, full);
         let covered_from_ns = self.covered_from_ns;
         self.writer.flush(&flush_of(state, covered_from_ns))?;
@@ -262,6 +333,7 @@ impl<W: Write> Recorder<W> {
             self.facts.clock = host::clock();
             self.writer.begin_epoch(&self.facts)?;
             self.epoch = Epoch::default();
+            self.run_time_code.begin_epoch();
         }
         Ok(())
     }

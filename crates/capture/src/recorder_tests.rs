@@ -9,9 +9,11 @@ use rayon::iter::ParallelIterator as _;
 use super::*;
 use crate::decode::{decode, tests::record};
 use crate::maps::MapsEntry;
-use crate::process::{Following, HostFacts, World};
+use crate::perf_map_file::{NoMap, PerfMapPlace};
+use crate::process::Following;
 use crate::procfs::Stat;
-use crate::sideband::NewMapping;
+use crate::sideband::{Change, Identity, NewMapping, SideBand};
+use crate::world::{HostFacts, World};
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
 struct Fake;
@@ -21,7 +23,7 @@ const OTHER: u32 = 4_000_000_002;
 
 impl World for Fake {
     fn stat(&mut self, _pid: u32) -> Option<Stat> {
-        Some(Stat { start_ns: 5, parent: 1 })
+        Some(Stat { start_ns: 5, parent: 1, alive: true })
     }
 
     fn facts(&mut self, pid: u32) -> HostFacts {
@@ -49,6 +51,10 @@ impl World for Fake {
 
     fn next_mapping(&mut self, _pid: u32) -> Option<(u64, NewMapping)> {
         None
+    }
+
+    fn perf_map_place(&mut self, _pid: u32) -> Result<PerfMapPlace, NoMap> {
+        Err(NoMap::Gone)
     }
 
     fn now_ns(&mut self) -> u64 {
@@ -295,6 +301,31 @@ fn an_epoch_that_is_full_is_followed_by_one_that_stands_by_itself() {
     assert_eq!(archive.tables().processes.len(), 1, "the same rows, told again");
     let names: BTreeSet<&Text> = archive.tables().symbols.iter().map(|s| &s.name).collect();
     assert_eq!(names, BTreeSet::from([&Text::from("fffffffff81000000")]));
+}
+
+#[test]
+fn a_process_keeps_its_program_when_its_maps_are_read_again() {
+    let mut recorder = recorder(Limits { nodes: 1, ..Limits::default() });
+    let mut processes = Processes::new(Following::All);
+    let side_band = |change| SideBand { time_ns: 1, pid: PID, tid: PID, change };
+    processes.apply(side_band(Change::Exec), &mut Fake);
+    // As the kernel reports it; /proc/PID/maps leaves the generation out.
+    let identity = Identity { dev: (8, 1), inode: 11, generation: 77 };
+    let path = b"/bin/server".as_slice().into();
+    let program = NewMapping { start: 0x4000, bytes: 0x1000, file_offset: 0x1000, identity, path };
+    processes.apply(side_band(Change::Map(program)), &mut Fake);
+    take(&mut recorder, &mut processes, &record((PID, PID, 2), "a", &[], &[0x4010]));
+    recorder.flush(state(2), &NoNames).unwrap();
+    assert!(recorder.epoch.rows.is_empty(), "an epoch has ended");
+    // Outside every mapping that was reported.
+    let time_ns = 1_000_000_000;
+    take(&mut recorder, &mut processes, &record((PID, PID, time_ns), "a", &[], &[0x7010]));
+    let archive = finish(recorder, time_ns + 1);
+    assert_eq!(stacks(&archive)[1], "a: /lib/libc.so+2010 |  (Fault)");
+    let tables = archive.tables();
+    let programs: Vec<String> =
+        tables.processes.iter().map(|p| module_name(tables.module(p.exe))).collect();
+    assert!(programs.iter().all(|name| name == "/bin/server"), "{programs:?}");
 }
 
 #[test]

@@ -17,9 +17,10 @@ use crate::kernel::{Kernel, KernelPart};
 use crate::mapped_file::MappedFile;
 use crate::maps::Region;
 use crate::open_mapped;
-use crate::process::{Ended, Process, Processes, World};
+use crate::process::{Ended, Process, Processes};
 use crate::procfs;
 use crate::sideband::Identity;
+use crate::world::World;
 
 /// Parents whose rows are written with a process's own.
 const MAX_ANCESTORS: usize = 8;
@@ -43,7 +44,7 @@ pub(crate) struct Rows {
     processes: FxHashMap<u64, ProcessId>,
     threads: FxHashMap<(u32, u64, [u8; 16]), ThreadId>,
     /// Holds the file, so that its address stays its own.
-    files: FxHashMap<FileKey, (Rc<MappedFile>, ModuleId)>,
+    files: FxHashMap<FileKey, (Rc<MappedFile>, ModuleId, ModuleKind)>,
     modules: FxHashMap<(ModuleIdentity, Text), ModuleId>,
     /// The first of each, wherever it was seen: for processes that went before they could be asked for
     /// their mount namespace.
@@ -162,7 +163,8 @@ impl Rows {
     fn exe<W: Write>(&mut self, writer: &mut Writer<W>, process: &Process) -> ModuleId {
         let Some(maps) = process.maps() else { return ModuleId::NONE };
         let region = match &process.exe {
-            Some(exe) => maps.regions().iter().find(|r| Rc::ptr_eq(&r.file, exe)),
+            // By its path: maps read again state no inode generation, and make it another file.
+            Some(exe) => maps.regions().iter().find(|r| r.file.path == exe.path),
             None => {
                 let path = process.facts.as_ref().map_or(b"".as_slice(), |facts| &facts.exe.0);
                 let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
@@ -171,26 +173,27 @@ impl Rows {
         };
         region
             .filter(|r| r.file.kind == ModuleKind::File)
-            .map_or(ModuleId::NONE, |r| self.module(writer, process, r))
+            .map_or(ModuleId::NONE, |r| self.module(writer, process, r).0)
     }
 
-    /// The module a region maps, as this process sees it.
+    /// The module a region maps, as this process sees it, and its kind: only a look into a file tells
+    /// whether it is one.
     pub(crate) fn module<W: Write>(
         &mut self,
         writer: &mut Writer<W>,
         process: &Process,
         region: &Region,
-    ) -> ModuleId {
+    ) -> (ModuleId, ModuleKind) {
         let file = &region.file;
         let mount_ns = process.facts.as_ref().map(|f| &f.mount_ns);
         let scope = match file.kind {
             ModuleKind::Vdso => 0, // the kernel's own, the same for all
-            ModuleKind::File => mount_ns.map_or(0, namespace_number),
+            ModuleKind::File if !file.may_be_memory() => mount_ns.map_or(0, namespace_number),
             _ => process.uid,
         };
         let key = (Rc::as_ptr(file), scope);
-        if let Some((_, known)) = self.files.get(&key) {
-            return *known;
+        if let Some((_, known, kind)) = self.files.get(&key) {
+            return (*known, *kind);
         }
         let row = self.module_row(process, region);
         let identity = ModuleIdentity {
@@ -199,9 +202,9 @@ impl Rows {
             dev_inode: if row.build_id.is_empty() { (row.dev, row.inode) } else { ((0, 0), 0) },
         };
         let id = match self.anywhere.get(&identity) {
-            Some(known) if file.kind == ModuleKind::File && row.mount_ns.is_empty() => *known,
+            Some(known) if row.kind == ModuleKind::File && row.mount_ns.is_empty() => *known,
             _ => {
-                let scope = match file.kind {
+                let scope = match row.kind {
                     ModuleKind::File => row.mount_ns.clone(),
                     _ => Text::from(scope.to_string()),
                 };
@@ -217,15 +220,24 @@ impl Rows {
             }
             self.vdso_embedded = true;
         }
-        self.files.insert(key, (Rc::clone(file), id));
-        id
+        self.files.insert(key, (Rc::clone(file), id, row.kind));
+        (id, row.kind)
     }
 
     fn module_row(&self, process: &Process, region: &Region) -> Module {
         let file = &region.file;
-        let mut row = Module::new(file.kind, &*file.path);
+        if file.facts.borrow().is_none() {
+            let facts = match file.kind {
+                ModuleKind::Vdso => vdso_facts(region),
+                ModuleKind::File => open_mapped::facts(process.pid, region),
+                _ => None,
+            };
+            *file.facts.borrow_mut() = facts;
+        }
+        let kind = if file.is_memory() { ModuleKind::Anon } else { file.kind };
+        let mut row = Module::new(kind, &*file.path);
         row.deleted = file.deleted;
-        match file.kind {
+        match kind {
             ModuleKind::Anon => {
                 row.process = self.processes.get(&process.uid).copied().unwrap_or(ProcessId::NONE);
                 return row;
@@ -238,13 +250,6 @@ impl Rows {
         }
         let Identity { dev, inode, generation } = file.identity;
         (row.dev, row.inode, row.inode_generation) = (dev, inode, generation);
-        if file.facts.borrow().is_none() {
-            let facts = match file.kind {
-                ModuleKind::Vdso => vdso_facts(region),
-                _ => open_mapped::facts(process.pid, region),
-            };
-            *file.facts.borrow_mut() = facts;
-        }
         if let Some(facts) = &*file.facts.borrow() {
             if !facts.build_id.is_empty() {
                 row.build_id = facts.build_id;

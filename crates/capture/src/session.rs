@@ -10,15 +10,15 @@ use crate::error::Error;
 use crate::events::Events;
 use crate::host;
 use crate::idle_time::IdleTime;
+use crate::jit_summary::JitSummary;
 use crate::kernel_names::NameAddress as _;
-use crate::maps::{MapsEntry, parse_line};
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
-use crate::process::{HostFacts, Processes, World};
-use crate::procfs::{self, Stat};
+use crate::process::Processes;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
-use crate::sideband::{Change, NewMapping, SideBand};
+use crate::sideband::{Change, SideBand};
+use crate::world::RunningSystem;
 
 /// What happened this long ago has been written to its ring: the kernel takes the time of a side-band
 /// record before it writes it.
@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     pub(crate) follow_failed: u64,
     pub(crate) bytes: u64,
     pub(crate) cost: Cost,
+    /// Known at the end.
+    pub(crate) run_time_code: JitSummary,
 }
 
 impl Progress {
@@ -105,6 +107,7 @@ impl Session {
             self.tidy(now_ns);
             cpus_changed = self.events.follow_hotplug(self.bpf.sampling_program());
         }
+        self.recorder.name_run_time_code(&self.processes, now_ns);
         let covered_to_ns = now_ns.saturating_sub(WATERMARK_NS);
         let oldest_ns = self.recorder.first_pending_ns();
         if oldest_ns.is_some_and(|oldest| now_ns >= oldest + FLUSH_AFTER_NS)
@@ -202,6 +205,7 @@ impl Session {
                 + counters.iter().map(|c| c.follow_failed).sum::<u64>(),
             bytes: self.recorder.bytes_written(),
             cost: Cost { bpf_ns: stats.ns, bpf_runs: stats.runs, ..host::own_cost() },
+            run_time_code: JitSummary::default(),
         }
     }
 
@@ -212,7 +216,8 @@ impl Session {
         self.drain_and_apply(u64::MAX);
         self.next_idle_time_ns = at_ns;
         self.tidy(at_ns);
-        let mut progress = self.progress();
+        let run_time_code = self.recorder.name_last_run_time_code(&self.processes, at_ns);
+        let mut progress = Progress { run_time_code, ..self.progress() };
         let state = flush_state(&progress, at_ns);
         let detail = end_detail(end.detail, progress.follow_failed);
         let end = End { at_ns, detail, ..end };
@@ -296,49 +301,6 @@ impl Apply for ToArchive<'_> {
                 *self.counts.bad_records.entry(cpu).or_default() += 1;
             }
         }
-    }
-}
-
-/// The system as it is now.
-pub(crate) struct RunningSystem<'a> {
-    pub(crate) later: &'a mut Later,
-    pub(crate) events: &'a mut Events,
-}
-
-impl World for RunningSystem<'_> {
-    fn stat(&mut self, pid: u32) -> Option<Stat> {
-        procfs::stat(pid)
-    }
-
-    fn facts(&mut self, pid: u32) -> HostFacts {
-        HostFacts {
-            argv0: procfs::argv0(pid),
-            ns_pid: procfs::status_ids(pid).map_or(0, |(_, innermost)| innermost),
-            mount_ns: procfs::mount_namespace(pid),
-            exe: procfs::exe(pid),
-        }
-    }
-
-    fn maps(&mut self, tid: u32, sink: &mut dyn FnMut(MapsEntry<'_>)) -> bool {
-        procfs::for_each_maps_line(tid, |line| {
-            if let Some(entry) = parse_line(line) {
-                sink(entry);
-            }
-        })
-    }
-
-    fn replaced_since(&mut self, pid: u32, time_ns: u64) -> bool {
-        self.later.drain(self.events);
-        self.later.replaced_after(pid, time_ns)
-    }
-
-    fn next_mapping(&mut self, pid: u32) -> Option<(u64, NewMapping)> {
-        self.later.drain(self.events);
-        self.later.next_mapping(pid)
-    }
-
-    fn now_ns(&mut self) -> u64 {
-        host::monotonic_ns()
     }
 }
 

@@ -19,8 +19,9 @@ use crate::procfs;
 use crate::record::Config;
 use crate::recorder::Recorder;
 use crate::ring::Ring;
-use crate::session::{Counts, RunningSystem, Session};
+use crate::session::{Counts, Session};
 use crate::wait::EndSignals;
+use crate::world::RunningSystem;
 use crate::{btf, session};
 
 /// A recording that is set up, and what it is of.
@@ -104,9 +105,9 @@ fn check_rate(asked: u32) -> Result<(), Error> {
 }
 
 fn check_pid(pid: u32) -> Result<(), Error> {
-    match procfs::status_ids(pid) {
+    match procfs::status(pid).map(|status| status.process) {
         None => Err(Error::NoSuchProcess(pid)),
-        Some((process, _)) if process != pid => Err(Error::IsThread { tid: pid, pid: process }),
+        Some(process) if process != pid => Err(Error::IsThread { tid: pid, pid: process }),
         Some(_) => Ok(()),
     }
 }

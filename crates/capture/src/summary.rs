@@ -82,6 +82,9 @@ impl fmt::Display for Summary<'_> {
         }
         sentences.extend(self.remarks.iter().cloned());
         writeln!(f, "{}", sentences.join("; "))?;
+        if !self.progress.run_time_code.is_empty() {
+            writeln!(f, "{}", self.progress.run_time_code)?;
+        }
         writeln!(f, "{}", self.own_cost())?;
         let path = self.options.output.display().to_string();
         let mut bytes = size(self.progress.bytes);

@@ -75,7 +75,7 @@ pub enum ModuleKind {
     File,
     /// The kernel's page of user code. Node addresses are offsets in its image.
     Vdso,
-    /// Executable memory without a file (JIT). Node addresses are [`crate::Avma`]s.
+    /// Executable memory without a file (JIT), or with one that holds no program (a memfd). Node addresses are [`crate::Avma`]s.
     Anon,
     /// The kernel image. Node addresses are offsets from `runtime_base`.
     Kernel,

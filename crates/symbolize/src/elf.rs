@@ -45,6 +45,10 @@ impl Section<'_> {
     }
 }
 
+/// Rows of the dynamic linker's table: where the relocations are, and how many bytes of them.
+const DT_RELA: u64 = 7;
+const DT_RELASZ: u64 = 8;
+
 /// A parsed file.
 #[derive(Clone, Debug)]
 pub(crate) struct Elf<'d> {
@@ -54,6 +58,8 @@ pub(crate) struct Elf<'d> {
     pub segments: Vec<Segment>,
     pub sections: Vec<Section<'d>>,
     note_ranges: Vec<(u64, u64)>,
+    /// Offset and size of the dynamic linker's table.
+    dynamic: Option<(u64, u64)>,
 }
 
 impl<'d> Elf<'d> {
@@ -77,6 +83,7 @@ impl<'d> Elf<'d> {
         };
         let mut segments = Vec::new();
         let mut note_ranges = Vec::new();
+        let mut dynamic = None;
         for row in header.program_headers(LittleEndian, bytes).unwrap_or_default() {
             let segment = Segment {
                 file_offset: FileOffset(row.p_offset(LittleEndian).into()),
@@ -88,11 +95,13 @@ impl<'d> Elf<'d> {
             match row.p_type(LittleEndian) {
                 elf::PT_LOAD => segments.push(segment),
                 elf::PT_NOTE => note_ranges.push((segment.file_offset.0, segment.file_bytes)),
+                elf::PT_DYNAMIC => dynamic = Some((segment.file_offset.0, segment.file_bytes)),
                 _ => {}
             }
         }
         let sections = read_sections(header, bytes);
-        Ok(Self { bytes, machine, is_64: header.is_type_64(), segments, sections, note_ranges })
+        let is_64 = header.is_type_64();
+        Ok(Self { bytes, machine, is_64, segments, sections, note_ranges, dynamic })
     }
 
     pub fn section(&self, name: &[u8]) -> Option<&Section<'d>> {
@@ -117,19 +126,30 @@ impl<'d> Elf<'d> {
         Some(&tail[..length.min(tail.len())])
     }
 
-    /// Address and value of every relocation that only adds the load address
-    /// (`R_*_RELATIVE` with an addend; RELR keeps its values in place).
+    /// Address and value of every relocation that only adds the load address (`R_*_RELATIVE`), as
+    /// the dynamic linker finds them. RELR is left out: it keeps its values in place.
     pub fn relative_relocations(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let kind = match self.machine {
             Machine::X86_64 => 8,
             Machine::Aarch64 => 1027,
             Machine::Other(_) => u64::MAX,
         };
-        let tables = self.sections.iter().filter(|s| s.kind == elf::SHT_RELA);
-        tables.flat_map(|s| s.bytes.as_chunks::<24>().0).filter_map(move |row| {
-            let word = |at: usize| row[at..at + 8].try_into().ok().map(u64::from_le_bytes);
-            (word(8)? == kind).then_some((word(0)?, word(16)?))
-        })
+        let word = |row: &[u8], at: usize| Some(u64::from_le_bytes(*row.get(at..)?.first_chunk()?));
+        self.relocation_table().unwrap_or_default().as_chunks::<24>().0.iter().filter_map(
+            move |row| (word(row, 8)? == kind).then_some((word(row, 0)?, word(row, 16)?)),
+        )
+    }
+
+    fn relocation_table(&self) -> Option<&'d [u8]> {
+        let (offset, size) = self.dynamic.filter(|_| self.is_64)?;
+        let rows = self.bytes.read_bytes_at(offset, size).ok()?.as_chunks::<16>().0;
+        let value = |tag: u64| {
+            let row = rows.iter().find(|row| row[..8] == tag.to_le_bytes())?;
+            row[8..].try_into().ok().map(u64::from_le_bytes)
+        };
+        let table = self.bytes_at(value(DT_RELA)?)?;
+        let size = usize::try_from(value(DT_RELASZ)?).ok()?;
+        Some(&table[..size.min(table.len())])
     }
 
     /// The descriptor of the first note of that owner and type, from the sections (which survive in

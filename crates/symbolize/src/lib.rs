@@ -17,6 +17,7 @@
 //! Every input is hostile: nothing panics, allocations are bounded by the bytes that are there,
 //! recursion is capped. The same address gets the same answer in whatever order addresses are asked.
 
+mod cpp;
 mod demangle;
 mod dwarf;
 mod elf;
@@ -30,6 +31,7 @@ mod sections;
 mod span;
 mod symbol_table;
 mod symbols;
+mod table;
 pub mod unwind;
 
 pub use demangle::demangle;
@@ -38,4 +40,5 @@ pub use error::Error;
 pub use frame::{Found, SourceFrame};
 pub use identity::{AltLink, DebugLink, Identity, identify};
 pub use symbols::{Files, Symbols};
+pub use table::{DECODER_VERSION, OpenError, Table, TableBuilder};
 pub use unwind::FramePointer;

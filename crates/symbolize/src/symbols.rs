@@ -1,12 +1,13 @@
 //! One module ready for look-ups.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use profile::{NameSource, NoName, Svma};
 
 use crate::dwarf::{DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
-use crate::go::{GoCode, GoFunction};
+use crate::go::GoCode;
 use crate::plt::PltStubs;
 use crate::span::Span;
 use crate::symbol_table::{Named, SymbolTable};
@@ -77,14 +78,30 @@ impl<'d> Symbols<'d> {
     /// Whether the frame pointer is the function's own at an address: where it is not, a walk
     /// along frame pointers has skipped the direct caller.
     pub fn frame_pointer(&self, address: Svma) -> FramePointer {
-        if let GoCode::Table(table) = self.go()
-            && let Some(answer) = table.frame_pointer(address.0)
-        {
-            return answer;
+        self.frame_pointer_range(address).0
+    }
+
+    /// As [`Symbols::frame_pointer`], and the addresses around it that have the same answer.
+    pub fn frame_pointer_range(&self, address: Svma) -> (FramePointer, Range<u64>) {
+        let mut span = Span::ALL;
+        let answer = self.find_frame_pointer(address.0, &mut span);
+        if !(span.begin..span.end).contains(&address.0) {
+            span = Span::ALL; // a hostile file's tables need not be sorted
+            span.narrow_to(address.0);
+        }
+        (answer, span.begin..span.end)
+    }
+
+    fn find_frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
+        if let GoCode::Table(table) = self.go() {
+            span.narrow_to(address);
+            if let Some(answer) = table.frame_pointer(address) {
+                return answer;
+            }
         }
         let tables =
             self.unwind.get_or_init(|| UnwindTables::new(UnwindSections::of(&self.files())));
-        tables.frame_pointer(address)
+        tables.frame_pointer(address, span)
     }
 
     /// The functions at an address, the innermost inlined one first, the physical function last;
@@ -94,8 +111,10 @@ impl<'d> Symbols<'d> {
     /// Inlined calls and lines come from DWARF. The physical function's name is that of its symbol
     /// where a table has one with a size: a module has the same names with and without its debug
     /// file, libc's functions their public names (DWARF calls them `__GI_…`), and pieces that
-    /// compilers split off theirs (`.cold`, `.part.0`). In Go code it is that of the pclntab, which
-    /// every build has; C code linked into a Go program is never given a Go name.
+    /// compilers split off theirs (`.cold`, `.part.0`). In Go code everything comes from the
+    /// pclntab, which every build has: names as the linker wrote them (raw; type arguments are
+    /// abbreviated for display), inlined calls, lines, start lines. C code linked into a Go program
+    /// is never given a Go name.
     ///
     /// # Errors
     /// Why there is no name: [`NoName::NoSymbols`], [`NoName::OutOfRange`],
@@ -112,6 +131,10 @@ impl<'d> Symbols<'d> {
     }
 
     fn find(&self, address: Svma, span: &mut Span) -> Result<Vec<SourceFrame>, NoName> {
+        let go = self.go().frames(address.0, span);
+        if let Some(Ok(frames)) = go {
+            return Ok(frames);
+        }
         span.narrow_to(address.0);
         let debug_info = self.debug_info.get_or_init(|| self.open_debug_info());
         let hits = debug_info.as_ref().map_or(Ok(Vec::new()), |info| info.lookup(address.0));
@@ -123,20 +146,11 @@ impl<'d> Symbols<'d> {
             Some(hit) => (hit.name, hit.file, hit.line),
             None => (None, None, None),
         };
-        let go = match self.go() {
-            GoCode::Table(table) => table.find(address.0),
-            GoCode::Obfuscated => Some(GoFunction::Obfuscated),
-            GoCode::None => None,
-        };
-        let obfuscated = matches!(go, Some(GoFunction::Obfuscated));
-        let chosen = match go {
-            Some(GoFunction::Named(name)) => Some((Arc::clone(&name), name, NameSource::Pclntab)),
-            _ => choose(self.table.find(address.0), stated).or_else(|| self.stub(address)),
-        };
+        let chosen = choose(self.table.find(address.0), stated).or_else(|| self.stub(address));
         let Some((raw_name, name, source)) = chosen else {
             return Err(if damaged {
                 NoName::BadDebugInfo
-            } else if obfuscated {
+            } else if go.is_some() {
                 NoName::Obfuscated
             } else if self.table.is_empty() && debug_info.is_none() && !self.has_go() {
                 NoName::NoSymbols

@@ -1,13 +1,15 @@
 //! Answers compared with other tools' on programs built here. Each test needs compilers and tools
 //! and says which Debian package brings the one that is missing.
 
+mod tools;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use profile::{NameSource, Svma};
-use symbolize::{Files, Symbols, identify};
+use symbolize::{Files, SourceFrame, Symbols, identify};
+use tools::{Frame, Scratch, llvm_symbolizer, run};
 
 const C: &str = r#"
 #include <stdio.h>
@@ -100,68 +102,10 @@ func main() {
 }
 "#;
 
-/// A scratch directory that goes away with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("symbolize-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn run(
-    program: &str,
-    package: &str,
-    configure: impl FnOnce(&mut Command) -> &mut Command,
-) -> String {
-    let mut command = Command::new(program);
-    configure(&mut command);
-    let output = command.output().unwrap_or_else(|error| {
-        panic!("{program}: {error}; `apt-get install {package}` brings it")
-    });
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A frame as both sides spell it: (function, file, line).
-type Frame = (String, String, u32);
-
-fn llvm_symbolizer(file: &Path, addresses: &[u64]) -> Vec<Vec<Frame>> {
-    let input: String = addresses.iter().map(|a| format!("{a:#x}\n")).collect();
-    let list = file.with_extension("addresses");
-    std::fs::write(&list, input).unwrap();
-    let output = run("llvm-symbolizer-14", "llvm-14", |c| {
-        c.arg("--inlines").arg("--no-demangle").arg("-e").arg(file);
-        c.stdin(Stdio::from(std::fs::File::open(&list).unwrap()))
-    });
-    let mut answers: Vec<Vec<Frame>> = Vec::new();
-    for block in output.split("\n\n").filter(|block| !block.trim().is_empty()) {
-        let lines: Vec<&str> = block.lines().filter(|line| !line.is_empty()).collect();
-        let frames = lines.as_chunks::<2>().0.iter().map(|[function, place]| {
-            let mut parts = place.rsplitn(3, ':');
-            let line = parts.nth(1).unwrap().parse().unwrap_or(0);
-            let name = function.split('@').next().unwrap();
-            (name.to_owned(), parts.next().unwrap().to_owned(), line)
-        });
-        answers.push(frames.collect());
-    }
-    assert_eq!(answers.len(), addresses.len());
-    answers
+fn write(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
+    let path = scratch.0.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 fn addresses_of_text(bytes: &[u8], count: u64) -> Vec<u64> {
@@ -184,17 +128,18 @@ fn compare_with_llvm(file: &Path) {
     let starts = aliases(&bytes);
     let start_of = |name: &String| starts.get(name).copied();
     let mut compared = 0;
-    for (address, theirs) in addresses.iter().zip(llvm_symbolizer(file, &addresses)) {
+    for (address, mut theirs) in addresses.iter().zip(llvm_symbolizer(file, &addresses)) {
+        theirs.iter_mut().for_each(|frame| frame.start_line = 0);
         let Ok(ours) = symbols.lookup(Svma(*address)) else {
             // Between functions, where the other side may still state a line.
-            assert_eq!(theirs.last().unwrap().0, "??", "{address:#x}: we say nothing");
+            assert_eq!(theirs.last().unwrap().name, "??", "{address:#x}: we say nothing");
             continue;
         };
         let ours: Vec<Frame> = ours
             .iter()
             .map(|f| {
-                let file = f.file.as_deref().unwrap_or("??");
-                (f.raw_name.to_string(), file.to_owned(), f.line.unwrap_or(0))
+                let (name, file) = (f.raw_name.to_string(), f.file.as_deref().unwrap_or("??"));
+                Frame { name, file: file.to_owned(), line: f.line.unwrap_or(0), start_line: 0 }
             })
             .collect();
         let (our_last, their_last) = (ours.last().unwrap(), theirs.last().unwrap());
@@ -203,13 +148,13 @@ fn compare_with_llvm(file: &Path) {
             theirs[..theirs.len() - 1],
             "{address:#x}: inlined calls"
         );
-        let same_function = our_last.0 == their_last.0
-            || start_of(&our_last.0).is_some_and(|s| Some(s) == start_of(&their_last.0));
+        let same_function = our_last.name == their_last.name
+            || start_of(&our_last.name).is_some_and(|s| Some(s) == start_of(&their_last.name));
         assert!(same_function, "{address:#x}: {our_last:?} and {their_last:?}");
         // The C start-up code has no line; the other side names its file from the symbol table.
-        if their_last.2 != 0 {
-            assert_eq!(our_last.2, their_last.2, "{address:#x}: line");
-            assert_eq!(our_last.1, their_last.1, "{address:#x}: file");
+        if their_last.line != 0 {
+            assert_eq!(our_last.line, their_last.line, "{address:#x}: line");
+            assert_eq!(our_last.file, their_last.file, "{address:#x}: file");
         }
         compared += 1;
     }
@@ -219,7 +164,7 @@ fn compare_with_llvm(file: &Path) {
 #[test]
 fn c_and_cpp_programs_agree_with_llvm_symbolizer() {
     let scratch = Scratch::new("llvm");
-    let (c, cpp) = (scratch.write("a.c", C), scratch.write("a.cpp", CPP));
+    let (c, cpp) = (write(&scratch, "a.c", C), write(&scratch, "a.cpp", CPP));
     for (compiler, package, source) in [("gcc", "gcc", &c), ("g++", "g++", &cpp)] {
         for options in [["-g", "-O2"], ["-gdwarf-4", "-O2"], ["-g", "-O0"]] {
             let program = scratch.0.join(format!("{compiler}{}{}", options[0], options[1]));
@@ -232,7 +177,7 @@ fn c_and_cpp_programs_agree_with_llvm_symbolizer() {
 #[test]
 fn compressed_split_and_shared_debug_information_answer_like_the_plain_one() {
     let scratch = Scratch::new("split");
-    let source = scratch.write("a.cpp", CPP);
+    let source = write(&scratch, "a.cpp", CPP);
     let path = |name: &str| scratch.0.join(name);
     run("g++", "g++", |c| c.args(["-g", "-O2", "-o"]).arg(path("plain")).arg(&source));
     let plain = std::fs::read(path("plain")).unwrap();
@@ -271,7 +216,7 @@ fn compressed_split_and_shared_debug_information_answer_like_the_plain_one() {
 #[test]
 fn stripped_go_programs_name_every_function() {
     let scratch = Scratch::new("go");
-    let source = scratch.write("main.go", GO);
+    let source = write(&scratch, "main.go", GO);
     for (cgo, mode) in [("0", "exe"), ("1", "exe"), ("0", "pie")] {
         let full = scratch.0.join(format!("full-{cgo}-{mode}"));
         run("go", "golang-go", |c| {
@@ -312,10 +257,37 @@ fn compare_go(full: &[u8], stripped: &[u8]) {
         assert!(*frame.raw_name == *plain || abbreviated, "{name} and {}", frame.raw_name);
         assert!(theirs.contains(&*frame.raw_name), "{name} is unknown to the oracle");
         for other in [&stripped_symbols, &sectionless] {
-            let other = other.lookup(last).unwrap();
-            assert_eq!(other.last().unwrap().raw_name, frame.raw_name);
+            assert_eq!(other.lookup(last).unwrap(), answer);
         }
     }
     assert!(go > 1_000, "{go} Go functions");
     assert!(c < 200, "{c} other functions");
+    compare_chains_with_dwarf(full, &stripped_symbols);
+}
+
+/// The stripped program's inlined calls and lines with what DWARF says of its twin. (All releases, and
+/// exactly what differs: `go_campaign.rs`.)
+fn compare_chains_with_dwarf(full: &[u8], stripped: &Symbols<'_>) {
+    let dwarf = Symbols::new(Files { debug: Some(full), ..Files::default() }).unwrap();
+    let (mut compared, mut inlined, mut same) = (0, 0, 0);
+    for address in addresses_of_text(full, 5_000) {
+        let answers = (stripped.lookup(Svma(address)), dwarf.lookup(Svma(address)));
+        let (Ok(ours), Ok(theirs)) = answers else { continue };
+        // Wrappers, which the runtime and so we leave out, have no file of their own.
+        let wrapper = |f: &SourceFrame| {
+            f.file.as_deref().is_some_and(|file| file.ends_with("<autogenerated>"))
+        };
+        if ours[0].source != NameSource::Pclntab || theirs.iter().any(wrapper) {
+            continue;
+        }
+        let key = |f: &SourceFrame| {
+            let name = f.raw_name.split('[').next().unwrap().trim_end_matches(".abi0").to_owned();
+            (name, f.file.clone(), f.line)
+        };
+        compared += 1;
+        inlined += usize::from(ours.len() > 1);
+        same += usize::from(ours.iter().map(key).eq(theirs.iter().map(key)));
+    }
+    assert!(compared > 3_000 && inlined > 300, "{compared} compared, {inlined} inlined");
+    assert!(same * 1_000 >= compared * 995, "{same} of {compared} are the same");
 }

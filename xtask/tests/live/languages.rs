@@ -77,3 +77,32 @@ fn a_stripped_go_service_has_the_profile_that_its_own_runtime_gives() {
     };
     assert!(inlined("main.sum[...]", "main.weigh[...]_[i]"), "{ours:#?}");
 }
+
+#[test]
+fn javascript_has_its_names_and_their_shares() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("run.arc");
+    let script = testdata("node").join("hot.js").canonicalize().unwrap();
+    let mut node = Command::new("node");
+    node.arg("--perf-basic-prof").arg(script).arg("12").current_dir(dir.path());
+    let node = Running::start(&mut node);
+    let map = PathBuf::from(format!("/tmp/perf-{}.map", node.pid()));
+    succeed(capture().args(["-p", &node.pid(), "-d", "10", "-o"]).arg(&archive));
+    drop(node);
+    std::fs::remove_file(map).unwrap();
+    let stacks = folded(&archive, &[]);
+    // V8 keeps a function under a name for each tier that compiled it.
+    let share = |function: &str| {
+        let all: u64 = stacks.values().sum();
+        let is_it = |frame: &String| frame.starts_with("JS:") && frame.contains(function);
+        let weight: u64 =
+            stacks.iter().filter(|(s, _)| s.iter().any(is_it)).map(|(_, weight)| weight).sum();
+        weight as f64 * 100.0 / all as f64
+    };
+    let known = [("countPrimes", 9), ("hashText", 3), ("sumSquares", 3), ("collatz", 3)];
+    for (function, milliseconds) in known {
+        let (mine, expected) = (share(function), f64::from(milliseconds) * 100.0 / 21.0);
+        println!("{function}: {mine:.1} %, by construction {expected:.1} %");
+        assert!((mine - expected).abs() <= 6.0, "{function}: {mine:.1} %, not {expected:.1} %");
+    }
+}

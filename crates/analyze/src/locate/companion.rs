@@ -6,7 +6,7 @@ use object::{Object, ObjectSection, SectionFlags};
 use profile::{BuildId, Module};
 use symbolize::Identity;
 
-use super::{Locator, MappedFile, recorded_id};
+use super::{FileKind, Locator, MappedFile, recorded_id};
 
 /// `sh_flags` bit of sections with code.
 const SHF_EXECINSTR: u64 = 4;
@@ -70,7 +70,8 @@ fn accept(path: &Path, fits: impl Fn(&[u8], &Identity) -> bool) -> Option<Mapped
     fits(&file, &identity).then_some(file)
 }
 
-/// Paths that a build-id leads to: whatever `--debug-dir` holds, then the system's debug files.
+/// Paths that a build-id leads to: whatever `--debug-dir` holds, then the system's debug files, then
+/// what servers sent.
 fn by_build_id(locator: &Locator, id: BuildId) -> Vec<PathBuf> {
     let hex = id.to_string();
     if hex.len() < 4 {
@@ -86,6 +87,7 @@ fn by_build_id(locator: &Locator, id: BuildId) -> Vec<PathBuf> {
     }
     let standard = format!(".build-id/{}/{}.debug", &hex[..2], &hex[2..]);
     paths.extend(system_roots(locator).map(|root| root.join(&standard)));
+    paths.extend(locator.fetched_path(id, FileKind::Debuginfo));
     paths
 }
 
@@ -108,7 +110,9 @@ fn by_link(locator: &Locator, image: (&MappedFile, &Identity)) -> Option<MappedF
     }
     let name = super::path_of(&link.name.0)?;
     let directory = image.path.parent()?;
-    let inside = directory.strip_prefix("/").unwrap_or(directory);
+    let root = locator.search.sysroot.as_deref().unwrap_or(Path::new("/"));
+    let inside =
+        directory.strip_prefix(root).or_else(|_| directory.strip_prefix("/")).unwrap_or(directory);
     let mut paths = vec![directory.join(&name), directory.join(".debug").join(&name)];
     paths.extend(system_roots(locator).map(|root| root.join(inside).join(&name)));
     if !locator.search.debug_dirs.is_empty() {

@@ -52,6 +52,14 @@ impl Index {
         self.by_name.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// The first file, in the order of names, whose name begins so.
+    #[must_use]
+    pub fn first_named(&self, beginning: &str) -> Option<&Path> {
+        let begins = |name: &&OsString| name.as_encoded_bytes().starts_with(beginning.as_bytes());
+        let name = self.by_name.keys().filter(begins).min()?;
+        self.by_name(name).first().map(PathBuf::as_path)
+    }
+
     /// Whether there were more files than are looked at.
     #[must_use]
     pub fn is_cut(&self) -> bool {

@@ -3,21 +3,29 @@
 //! A file is taken only if its build-id is the recorded one. A module without any build-id is taken
 //! by name, size and segments, and marked [`Trust::Unverified`]. Where to look, in this order: the
 //! mapped path (under `--map-prefix` and `--sysroot` when given), then everything in the
-//! `--debug-dir` directories by build-id, then the system's debug files.
+//! `--debug-dir` directories by build-id, then the system's debug files, then, with `--debuginfod`
+//! only, what servers sent ([`Locator::fetch`]).
 
 mod companion;
+mod debuginfod;
 mod index;
+mod lacking;
 mod open;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use profile::{BuildId, BuildIdFrom, Module, NoName};
-use symbolize::Identity;
+use profile::{BuildId, BuildIdFrom, Module, ModuleKind, NoName};
+use symbolize::{Files, Identity};
 
+use crate::Error;
 use crate::addresses::tells_builds_apart;
 
+pub use debuginfod::{
+    Debuginfod, DebuginfodError, FetchOutcome, Fetcher, FileKind, Limits, NotFetched, Origin,
+    Reason, Wanted,
+};
 pub use index::Index;
 pub use open::MappedFile;
 
@@ -32,6 +40,8 @@ pub struct Search {
     pub map_prefix: Vec<(Vec<u8>, PathBuf)>,
     /// Roots of separate debug files, `/usr/lib/debug` on most systems.
     pub system_debug: Vec<PathBuf>,
+    /// Servers to ask for what is not here; `None`: nobody is asked.
+    pub debuginfod: Option<Debuginfod>,
 }
 
 /// How sure it is that a file is the one that ran.
@@ -58,6 +68,18 @@ pub struct Located {
     pub stripped: bool,
 }
 
+impl Located {
+    /// Their bytes, for look-ups.
+    #[must_use]
+    pub fn files(&self) -> Files<'_> {
+        Files {
+            image: self.image.as_deref(),
+            debug: self.debug.as_deref(),
+            supplement: self.supplement.as_deref(),
+        }
+    }
+}
+
 /// A module without files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Missing {
@@ -72,13 +94,15 @@ pub struct Missing {
 pub struct Locator {
     search: Search,
     index: OnceLock<Index>,
+    fetcher: Option<Fetcher>,
 }
 
 impl Locator {
     /// Looks where it is told.
     #[must_use]
     pub fn new(search: Search) -> Self {
-        Self { search, index: OnceLock::new() }
+        let fetcher = search.debuginfod.as_ref().map(Fetcher::new);
+        Self { search, index: OnceLock::new(), fetcher }
     }
 
     /// What lies in the `--debug-dir` directories.
@@ -105,19 +129,47 @@ impl Locator {
                 None => {} // nothing was recorded that it could contradict
             }
         }
+        self.complete(module, image).ok_or_else(|| {
+            let reason = if refused.is_some() { NoName::BuildIdMismatch } else { NoName::NoFile };
+            Missing { reason, refused }
+        })
+    }
+
+    /// A file that is given, with its companions.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is no ELF file.
+    pub fn companions(&self, path: &Path) -> Result<Located, Error> {
+        let failed = |source| Error::Read { path: path.into(), source };
+        // Companions lie at places that depend on where the file itself lies.
+        let file = MappedFile::open(&path.canonicalize().map_err(failed)?).map_err(failed)?;
+        let no_program = |source| Error::NoProgram { path: path.into(), source };
+        let identity = symbolize::identify(&file).map_err(no_program)?;
+        let mut module = Module::new(ModuleKind::File, "");
+        module.build_id = identity.build_id;
+        module.build_id_from = BuildIdFrom::FileNote;
+        let image = (file, identity, Trust::Verified);
+        self.complete(&module, Some(image)).ok_or(no_program(symbolize::Error::NoFile))
+    }
+
+    /// Finds what belongs to an image, or takes its place; `None` where there is nothing.
+    fn complete(
+        &self,
+        module: &Module,
+        image: Option<(MappedFile, Identity, Trust)>,
+    ) -> Option<Located> {
         let debug = companion::debug_file(self, module, image.as_ref().map(|(f, i, _)| (f, i)));
         let supplement =
             companion::supplement(self, debug.as_ref().or(image.as_ref().map(|(file, _, _)| file)));
         if image.is_none() && debug.is_none() {
-            let reason = if refused.is_some() { NoName::BuildIdMismatch } else { NoName::NoFile };
-            return Err(Missing { reason, refused });
+            return None;
         }
         let trust = image.as_ref().map_or(Trust::Verified, |(_, _, trust)| *trust);
         let names_all =
             |i: &Identity| companion::names(i) || i.has_pclntab || i.has_mini_debug_info;
         let stripped = debug.is_none() && !image.as_ref().is_some_and(|(_, i, _)| names_all(i));
         let image = image.map(|(file, _, _)| file);
-        Ok(Located { image, debug, supplement, trust, stripped })
+        Some(Located { image, debug, supplement, trust, stripped })
     }
 
     /// Paths that may hold the module's own file, the likeliest first.
@@ -137,7 +189,19 @@ impl Locator {
                     .cloned(),
             );
         }
+        paths.extend(self.fetched_path(recorded_id(module), FileKind::Executable));
         paths
+    }
+
+    /// Whether servers were named, so that [`Self::fetch`] asks them.
+    #[must_use]
+    pub fn asks_servers(&self) -> bool {
+        self.fetcher.is_some()
+    }
+
+    /// Where a file lies that a server sent, now or in an earlier run.
+    fn fetched_path(&self, id: BuildId, kind: FileKind) -> Option<PathBuf> {
+        self.fetcher.as_ref()?.path(id, kind)
     }
 
     /// Where a path of the recorded host lies here.
@@ -179,7 +243,7 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 
 /// The build-id that files state themselves. A hash of the content, which `capture` makes of files
 /// without a note, stands in none.
-fn recorded_id(module: &Module) -> BuildId {
+pub fn recorded_id(module: &Module) -> BuildId {
     match module.build_id_from {
         BuildIdFrom::ContentHash => BuildId::default(),
         _ => module.build_id,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use memmap2::Mmap;
 
@@ -13,6 +14,8 @@ use memmap2::Mmap;
 pub struct MappedFile {
     /// Its path, as opened.
     pub path: PathBuf,
+    /// When it was last written, where the file system says.
+    pub modified: Option<SystemTime>,
     map: Mmap,
 }
 
@@ -27,12 +30,13 @@ impl MappedFile {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a plain file"));
         }
         let file = File::open(path)?;
+        let modified = file.metadata()?.modified().ok();
         // SAFETY: a private, read-only mapping. Nothing here can keep others from changing the file
         // while it is mapped: bytes that change are parsed as any hostile bytes, and a file that
         // shrinks ends the program (SIGBUS). Programs and debug files are replaced by rename, not
         // cut, so that risk is taken for them; the recording itself is read with pread.
         let map = unsafe { Mmap::map(&file)? };
-        Ok(Self { path: path.into(), map })
+        Ok(Self { path: path.into(), modified, map })
     }
 }
 

@@ -5,16 +5,16 @@ use profile::{ModuleKind, Text};
 use std::fs;
 
 /// One section of a file: name, `sh_type`, `sh_flags`, content.
-type Section<'a> = (&'a str, u32, u64, Vec<u8>);
+pub(super) type Section<'a> = (&'a str, u32, u64, Vec<u8>);
 
-const PROGBITS: u32 = 1;
+pub(super) const PROGBITS: u32 = 1;
 const SYMTAB: u32 = 2;
 const NOTE: u32 = 7;
-const NOBITS: u32 = 8;
-const CODE: u64 = 0x6; // SHF_ALLOC | SHF_EXECINSTR
+pub(super) const NOBITS: u32 = 8;
+pub(super) const CODE: u64 = 0x6; // SHF_ALLOC | SHF_EXECINSTR
 
 /// A 64-bit little-endian ELF file with one `PT_LOAD` and these sections.
-fn elf(sections: &[Section<'_>]) -> Vec<u8> {
+pub(super) fn elf(sections: &[Section<'_>]) -> Vec<u8> {
     let mut content = Vec::new();
     let mut names = vec![0u8];
     let mut headers = vec![[0u64; 10]];
@@ -69,7 +69,7 @@ fn elf(sections: &[Section<'_>]) -> Vec<u8> {
     file
 }
 
-fn note(id: &[u8]) -> Section<'static> {
+pub(super) fn note(id: &[u8]) -> Section<'static> {
     let mut bytes = Vec::new();
     for v in [4, id.len() as u32, 3] {
         bytes.extend_from_slice(&v.to_le_bytes());
@@ -84,16 +84,16 @@ fn text() -> Section<'static> {
 }
 
 /// A program with code.
-fn program(id: &[u8]) -> Vec<u8> {
+pub(super) fn program(id: &[u8]) -> Vec<u8> {
     elf(&[note(id), text()])
 }
 
 /// Its separate debug file.
-fn debug(id: &[u8]) -> Vec<u8> {
+pub(super) fn debug(id: &[u8]) -> Vec<u8> {
     elf(&[note(id), (".text", NOBITS, CODE, vec![]), (".symtab", SYMTAB, 0, vec![0; 24])])
 }
 
-fn module(path: &str, id: &[u8]) -> Module {
+pub(super) fn module(path: &str, id: &[u8]) -> Module {
     let mut module = Module::new(ModuleKind::File, path);
     module.build_id = BuildId::new(id);
     module.build_id_from = BuildIdFrom::KernelRecord;
@@ -221,13 +221,15 @@ fn a_debug_link_counts_only_with_the_right_checksum() {
     let cases = [
         ("bin/.debug/s.debug", link("s.debug", crc), true),
         ("bin/s.debug", link("s.debug", crc), true),
-        ("usr/lib/debug/bin/s.debug", link("s.debug", crc), false), // below /, not below this root
+        ("usr/lib/debug/bin/s.debug", link("s.debug", crc), true),
         ("bin/s.debug", link("s.debug", crc ^ 1), false),
         ("s.debug", link("../s.debug", crc), false),
     ];
     for (path, image, expected) in cases {
         let host = Host::with(&[("bin/s", image), (path, debug_file.clone())]);
-        let located = host.locate(&module("/bin/s", ID), &host.sysroot()).unwrap();
+        let system_debug = vec!["/usr/lib/debug".into()];
+        let search = Search { system_debug, ..host.sysroot() };
+        let located = host.locate(&module("/bin/s", ID), &search).unwrap();
         assert_eq!(located[1].is_some(), expected, "{path}");
     }
 }

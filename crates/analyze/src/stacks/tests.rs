@@ -3,8 +3,8 @@ use crate::addresses::{Used, gather};
 use crate::collapse::Cells;
 use crate::resolve::{ModuleFiles, Resolved};
 use profile::{
-    CgroupId, Module, ModuleId, ModuleKind, NoName, Node, NodeId, Pid, Process, ProcessId, Stack,
-    StackId, Tables, Text, Thread, Tid,
+    CgroupId, Module, ModuleId, ModuleKind, NameSource, NoName, Node, NodeId, Pid, Process,
+    ProcessId, Stack, StackId, Tables, Text, Thread, Tid,
 };
 
 /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
@@ -64,7 +64,10 @@ fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chai
     let mut frames = FrameTable::default();
     // Addresses are numbered in the order of their values, and that is the order of the codes.
     let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
-    let resolution = Resolution { rows, files: vec![ModuleFiles { located: None }] };
+    let resolution = Resolution {
+        rows,
+        files: vec![ModuleFiles { located: None, vmlinux: None, refused: None }],
+    };
     let processes = ProcessNames::new(&tables);
     let chains = Chains {
         recording: 0,
@@ -89,7 +92,7 @@ fn a_stack_is_the_process_then_user_then_kernel_frames_root_first() {
         chain("start^ main serve+parse", "sys read", StackEnd::Complete, Shape::default());
     assert_eq!(names, "server start main serve parse sys read");
     assert_eq!(chain.wholeness, Wholeness::Complete);
-    assert!(chain.leaf_named);
+    assert_eq!(chain.leaf, Ok(NameSource::Given));
     assert_eq!(self::names("", "kthread work", StackEnd::NoUser), "server kthread work");
 }
 
@@ -165,12 +168,12 @@ fn code_without_unwind_tables_is_counted_and_marked_where_its_file_is_not_here()
     let (names, chain) = chain("main jit?", "", StackEnd::Complete, Shape::default());
     assert_eq!(names, "server main jit");
     assert_eq!(chain.wholeness, Wholeness::Unchecked);
-    assert_eq!(chain.nameless_groups, []);
+    assert_eq!(chain.groups, [(0, false)]);
     let (names, chain) = self::chain("main -? -?", "", StackEnd::Complete, Shape::default());
     assert_eq!(names, "server main - [caller may be missing] -", "only a leaf");
     assert_eq!(chain.wholeness, Wholeness::Unchecked);
-    assert!(!chain.leaf_named);
-    assert_eq!(chain.nameless_groups, [0]);
+    assert_eq!(chain.leaf, Err(NoName::NoFile));
+    assert_eq!((chain.groups, chain.leaf_group), (vec![(0, true)], Some(0)));
 }
 
 #[test]
@@ -178,5 +181,5 @@ fn what_is_not_shown_leaves_its_weight_to_its_caller() {
     let shape = Shape { kernel: false, inlines: false };
     let (names, chain) = chain("main serve+parse", "sys", StackEnd::Complete, shape);
     assert_eq!(names, "server main serve");
-    assert!(chain.leaf_named);
+    assert_eq!(chain.leaf, Ok(NameSource::Given));
 }

@@ -158,8 +158,13 @@ impl Made {
 
     /// A process by name; its pid counts from 10.
     fn process(&mut self, name: &str) -> ThreadId {
-        if let Some((_, thread)) = self.processes.get(name) {
-            return *thread;
+        self.process_of(name, self.server).1
+    }
+
+    /// A process that runs another program.
+    pub fn process_of(&mut self, name: &str, exe: ModuleId) -> (ProcessId, ThreadId) {
+        if let Some(known) = self.processes.get(name) {
+            return *known;
         }
         let pid = 10 + self.processes.len() as u32;
         let process = self.writer.process(&Process {
@@ -170,13 +175,21 @@ impl Made {
             parent: ProcessId::NONE,
             ns_pid: 0,
             cgroup: CgroupId::NONE,
-            exe: self.server,
+            exe,
             argv0: name.into(),
         });
         let thread = Thread { tid: Tid(pid), process, comm: name.into(), start_ns: 5 };
         let thread = self.writer.thread(&thread);
         self.processes.insert(name.into(), (process, thread));
-        thread
+        (process, thread)
+    }
+
+    /// Code that a process running `exe` made at run time.
+    pub fn run_time_code(&mut self, process: &str, exe: &str) -> Module {
+        let exe = self.writer.module(&Module::new(ModuleKind::File, exe));
+        let mut module = Module::new(ModuleKind::Anon, "");
+        module.process = self.process_of(process, exe).0;
+        module
     }
 
     /// Another module with a path of one leaf in it.
@@ -184,6 +197,30 @@ impl Made {
         let module = self.writer.module(module);
         let user = self.node(NodeId::NONE, module, address);
         self.writer.stack(Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete })
+    }
+
+    /// A stack with one address of another kernel than the usual one below `main`.
+    pub fn in_kernel(&mut self, kernel: ModuleId, address: u64) -> StackId {
+        let main = self.program.offset("main");
+        let user = self.node(NodeId::NONE, self.server, main);
+        let kernel = self.node(NodeId::NONE, kernel, address);
+        self.writer.stack(Stack { user, kernel, end: StackEnd::Complete })
+    }
+
+    /// Another kernel, and the functions (start, bytes, name) that the host named in it.
+    pub fn kernel(&mut self, kernel: &Module, names: &[(u64, u64, &str)]) -> ModuleId {
+        let module = self.writer.module(kernel);
+        for (start, bytes, name) in names {
+            self.writer.symbol(&HostSymbol {
+                module,
+                start: *start,
+                bytes: *bytes,
+                name: (*name).into(),
+                from: SymbolFrom::Kallsyms,
+                seen_ns: 1,
+            });
+        }
+        module
     }
 
     /// A module whose file the recording holds itself.
@@ -378,20 +415,27 @@ impl Desk {
     /// `analyze` with the program's files found.
     pub fn analyze(&self, arguments: &str) -> Ran {
         let prefix = format!("--map-prefix=/srv={}", fixtures().display());
-        self.run(arguments, &[&prefix])
+        self.run(arguments, &[&prefix], &[])
     }
 
     /// `analyze` where the program's files are not.
     pub fn analyze_elsewhere(&self, arguments: &str) -> Ran {
-        self.run(arguments, &[])
+        self.run(arguments, &[], &[])
     }
 
-    fn run(&self, arguments: &str, more: &[&str]) -> Ran {
+    /// The same with variables set.
+    pub fn analyze_elsewhere_with(&self, arguments: &str, variables: &[(&str, &str)]) -> Ran {
+        self.run(arguments, &[], variables)
+    }
+
+    fn run(&self, arguments: &str, more: &[&str], variables: &[(&str, &str)]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
             .args(arguments.split_whitespace())
             .args(more)
+            .arg("--no-cache")
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
         Ran {

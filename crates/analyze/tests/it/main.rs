@@ -1,7 +1,12 @@
 //! What the program says and writes, given recordings made by hand.
 
+mod bill;
+mod cache;
 mod damage;
+mod debuginfod;
 mod diff;
+mod kernel;
+mod lookup;
 mod made;
 mod summary;
 mod testdata;

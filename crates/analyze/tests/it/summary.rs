@@ -242,6 +242,7 @@ fn the_outcome_is_the_same_for_any_number_of_threads() {
                 &analyze::Filter::default(),
                 analyze::Shape::default(),
                 &analyze::Locator::new(search),
+                &analyze::SymbolCache::none(),
             )
             .unwrap();
             let mut folded = Vec::new();

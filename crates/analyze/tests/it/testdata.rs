@@ -3,32 +3,46 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn case(name: &str) -> PathBuf {
+pub fn case(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(name)
 }
 
-/// stdout of `analyze` in the case's folder; `--sysroot` keeps this machine's own files out.
-fn analyze(case: &Path, arguments: &str, threads: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
+/// `analyze` in a case's folder; `--sysroot` keeps this machine's own files out.
+pub fn command(case: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_analyze"));
+    command
         .args(arguments.split_whitespace())
         .args(["--sysroot", "sysroot", "-o", "-"])
         .current_dir(case)
-        .env("NO_COLOR", "1")
-        .env("RAYON_NUM_THREADS", threads)
-        .output()
-        .unwrap();
+        .env("NO_COLOR", "1");
+    command
+}
+
+/// stdout of a command that succeeds.
+pub fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments}: {said}");
+    assert!(output.status.success(), "{command:?}: {said}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Compares with `expected/NAME` for 1, 2 and 16 threads; `BLESS=1` writes it.
+fn analyze(case: &Path, arguments: &str) -> String {
+    printed(command(case, arguments).arg("--no-cache"))
+}
+
+/// Compares with `expected/NAME` for 1, 2 and 16 threads, without a symbol cache, with an empty one
+/// and with the one that is full then; `BLESS=1` writes it.
 fn golden(name: &str, arguments: &str, expected: &str) {
     let case = case(name);
     let path = case.join("expected").join(expected);
-    let actual = analyze(&case, arguments, "1");
-    for threads in ["2", "16"] {
-        assert_eq!(analyze(&case, arguments, threads), actual, "{threads} threads");
+    let actual = analyze(&case, arguments);
+    for threads in ["1", "2", "16"] {
+        let cache = tempfile::tempdir().unwrap();
+        for which in ["empty", "full"] {
+            let mut command = command(&case, arguments);
+            command.env("RAYON_NUM_THREADS", threads).env("XDG_CACHE_HOME", cache.path());
+            assert_eq!(printed(&mut command), actual, "{threads} threads, {which} cache");
+        }
     }
     if std::env::var_os("BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -45,7 +59,7 @@ fn golden(name: &str, arguments: &str, expected: &str) {
 #[test]
 fn the_storys_diff_names_the_system_call_that_grew() {
     golden("story", "spin.arc --diff fixed.arc", "diff.txt");
-    let diff = analyze(&case("story"), "spin.arc --diff fixed.arc", "2");
+    let diff = analyze(&case("story"), "spin.arc --diff fixed.arc");
     let verdict: Vec<&str> = diff.lines().take(4).collect();
     assert!(verdict.join(" ").contains("system call epoll_wait"), "{verdict:#?}");
 }
@@ -65,14 +79,14 @@ fn a_summary_of_several_processes_and_threads_with_kernel_time() {
 #[test]
 fn a_stripped_program_says_which_file_to_bring() {
     golden("stripped", "blend.arc", "summary.txt");
-    assert!(!analyze(&case("stripped"), "blend.arc", "2").contains("blend_row"));
+    assert!(!analyze(&case("stripped"), "blend.arc").contains("blend_row"));
 }
 
 #[test]
 fn a_separate_debug_file_gives_functions_and_inlined_calls() {
     let arguments = "blend.arc --debug-dir debug --format folded";
     golden("stripped", arguments, "with-debug-file.folded");
-    let folded = analyze(&case("stripped"), arguments, "2");
+    let folded = analyze(&case("stripped"), arguments);
     assert!(folded.contains("render_image;blend_row;mix_pixel_[i];mix_channel_[i] "), "{folded}");
 }
 
@@ -80,8 +94,8 @@ fn a_separate_debug_file_gives_functions_and_inlined_calls() {
 fn cpp_and_rust_have_their_inlined_calls_from_compressed_debug_files() {
     golden("native", "shapes.arc --debug-dir debug --format folded", "shapes.folded");
     golden("native", "tokens.arc --debug-dir debug --format folded", "tokens.folded");
-    let folded = analyze(&case("native"), "shapes.arc --debug-dir debug --format folded", "2");
-    let turned = "geometry::Polygon::turn(double, double);geometry::Point::turned_[i]";
+    let folded = analyze(&case("native"), "shapes.arc --debug-dir debug --format folded");
+    let turned = "Polygon::turn(double, double);geometry::Point::turned(double, double) const_[i]";
     assert!(folded.contains(turned), "{folded}");
 }
 
@@ -89,7 +103,7 @@ fn cpp_and_rust_have_their_inlined_calls_from_compressed_debug_files() {
 fn a_stripped_go_program_has_its_inlined_calls() {
     golden("go", "service.arc", "summary.txt");
     golden("go", "service.arc --format folded", "stacks.folded");
-    let folded = analyze(&case("go"), "service.arc --format folded", "2");
+    let folded = analyze(&case("go"), "service.arc --format folded");
     assert!(folded.contains(";main.sum[...];main.weigh[...]_[i] "), "{folded}");
 }
 
@@ -97,7 +111,7 @@ fn a_stripped_go_program_has_its_inlined_calls() {
 fn javascript_has_the_names_that_its_engine_wrote() {
     golden("node", "hot.arc", "summary.txt");
     golden("node", "hot.arc --format folded", "stacks.folded");
-    let folded = analyze(&case("node"), "hot.arc --format folded", "2");
+    let folded = analyze(&case("node"), "hot.arc --format folded");
     assert!(folded.contains("countPrimes") && folded.contains("hashText"), "{folded}");
 }
 
@@ -105,7 +119,7 @@ fn javascript_has_the_names_that_its_engine_wrote() {
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
         .args(arguments)
-        .args(["-o", "-"])
+        .args(["-o", "-", "--no-cache"])
         .current_dir(case("story"))
         .output()
         .unwrap();

@@ -76,7 +76,8 @@ fn without_the_file_stacks_stay_as_recorded_and_the_bill_says_what_it_would_mend
          [server: file not found] 100000000\n\
          server;[truncated: file with unwind tables not found];[server: file not found] 300000000\n"
     );
-    let mend = "They would also mend stacks of 75.0 % of the CPU time, which end in their code.";
+    let mend =
+        "Files that are not here would also mend stacks of 75.0 % of the CPU time, which end";
     assert!(ran.stdout.contains(mend), "{}", ran.stdout);
     let lacking = ran.stdout.lines().find(|line| line.starts_with("Not whole")).unwrap();
     assert_eq!(

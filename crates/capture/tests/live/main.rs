@@ -6,5 +6,6 @@ mod accounting;
 mod attribution;
 mod command;
 mod ending;
+mod jit;
 mod recording;
 mod secrecy;

@@ -1,26 +1,47 @@
 //! Go's own tables, which stay in a stripped binary because the runtime needs them.
 //!
 //! ```text
-//! locate     where the pclntab is: its section, or a scan for its header
-//! pclntab    header, function table, one function's record
-//! module     text base and code range, from the runtime's moduledata
-//! pc_value   tables of values by program counter
+//! locate       where the pclntab is: its section, or a scan for its header
+//! memory       the program's data as the loader leaves it, by address
+//! pclntab      header, function table
+//! module       text base, code range and base of FUNCDATA, from the runtime's moduledata
+//! function     one function's record
+//! pc_value     tables of values by program counter
+//! places       those that lead to lines and inlined calls, decoded
+//! inline_tree  the calls that were inlined into one function
+//! strings      names of functions and files, raw and for people
+//! chain        the functions at one address
 //! ```
 //!
-//! Layouts follow Go's sources (`src/runtime/symtab.go`, `src/internal/abi/symtab.go`,
-//! `src/cmd/link/internal/ld/pcln.go`) for Go 1.16 and later. Still to come, each in a file of its
-//! own beside these: files and lines, the tree of inlined calls, start lines, names for display.
+//! Layouts follow Go's sources (`src/runtime/symtab.go`, `src/runtime/symtabinl.go`,
+//! `src/internal/abi/symtab.go`, `src/cmd/link/internal/ld/pcln.go`) for Go 1.16 and later on
+//! 64-bit little-endian machines. Programs for others get no names from here.
 
+mod chain;
+mod function;
+mod inline_tree;
 mod locate;
+mod memory;
 mod module;
 mod pc_value;
 mod pclntab;
+mod places;
+mod strings;
 
 use std::sync::Arc;
 
-use crate::FramePointer;
+use profile::NoName;
+
 use crate::elf::Elf;
-use pclntab::Pclntab;
+use crate::span::Span;
+use crate::{FramePointer, SourceFrame};
+use chain::Chain;
+use function::Function;
+use inline_tree::InlineTree;
+use memory::Memory;
+use module::Module;
+use pclntab::{Layout, Pclntab};
+use places::LastPlaces;
 
 /// What a file's Go tables are good for.
 #[derive(Debug)]
@@ -38,51 +59,101 @@ pub(crate) enum GoCode<'d> {
 #[derive(Debug)]
 pub(crate) struct GoTable<'d> {
     pclntab: Pclntab<'d>,
-    text: u64,
-    /// Go code: what lies outside is C, whatever the table's last function would reach to.
-    first: u64,
-    end: u64,
-}
-
-/// A Go function at an address.
-#[derive(Debug)]
-pub(crate) enum GoFunction {
-    /// As the linker names it, without symbol versions (`.abi0`).
-    Named(Arc<str>),
-    /// The table has a function here, but its record is another's.
-    Obfuscated,
+    memory: Arc<Memory<'d>>,
+    /// What lies outside its code is C, whatever the table's last function would reach to.
+    module: Module,
+    /// `funcID` of functions that the compiler wrote to call another one.
+    wrapper: Option<u8>,
+    last_places: LastPlaces,
 }
 
 impl<'d> GoCode<'d> {
     /// Finds and checks the tables of a module's own file.
     pub fn open(elf: &Elf<'d>) -> Self {
+        if !elf.is_64 {
+            return Self::None;
+        }
         let mut found = false;
+        let mut memory = None;
         for candidate in locate::candidates(elf) {
             found |= candidate.certain;
-            let Some(pclntab) = Pclntab::parse(candidate.bytes) else { continue };
-            if let Some(range) = module::code_range(elf, &pclntab, candidate.address) {
-                let module::CodeRange { text, first, end } = range;
-                return Self::Table(Box::new(GoTable { pclntab, text, first, end }));
+            let memory = memory.get_or_insert_with(|| Arc::new(Memory::read(elf)));
+            let Some(pclntab) = Pclntab::parse(candidate.bytes, candidate.address, memory) else {
+                continue;
+            };
+            if let Some(module) = module::read(elf, memory, &pclntab) {
+                let wrapper = wrapper_id(&pclntab);
+                let (memory, last_places) = (Arc::clone(memory), LastPlaces::default());
+                let table = GoTable { pclntab, memory, module, wrapper, last_places };
+                return Self::Table(Box::new(table));
             }
             found = true;
         }
         if found { Self::Obfuscated } else { Self::None }
     }
+
+    /// The functions at an address, or why they have no names; `None` outside Go code. `span` is
+    /// narrowed to where the answer is the same.
+    ///
+    /// # Errors
+    /// [`NoName::Obfuscated`] where the tables contradict themselves.
+    pub fn frames(
+        &self,
+        address: u64,
+        span: &mut Span,
+    ) -> Option<Result<Vec<SourceFrame>, NoName>> {
+        match self {
+            Self::None => None,
+            Self::Obfuscated => Some(Err(NoName::Obfuscated)),
+            Self::Table(table) => table.frames(address, span),
+        }
+    }
 }
 
-impl GoTable<'_> {
-    /// The function at an address; `None` outside Go code.
-    pub fn find(&self, address: u64) -> Option<GoFunction> {
-        let offset = self.offset(address)?;
-        let function = self.pclntab.function_at(offset)?;
+/// The number changes from release to release. `runtime.deferreturn` has had it since before Go
+/// 1.16, so that it does not show in stack traces, and is in every program.
+fn wrapper_id(pclntab: &Pclntab<'_>) -> Option<u8> {
+    let is_it = |f: &Function<'_, '_>| {
+        f.name_at().and_then(|at| pclntab.strings.raw_name(at)) == Some(b"runtime.deferreturn")
+    };
+    pclntab.functions().find(is_it)?.id().filter(|id| *id != 0)
+}
+
+impl<'d> GoTable<'d> {
+    fn frames(&self, address: u64, span: &mut Span) -> Option<Result<Vec<SourceFrame>, NoName>> {
+        let function = self.function(address)?;
         if !function.is_consistent() {
-            return Some(GoFunction::Obfuscated);
+            return Some(Err(NoName::Obfuscated));
         }
-        if function.is_foreign() || !function.reaches(offset) {
+        if function.is_foreign() {
             return None;
         }
-        let name = function.name().filter(|name| !name.is_empty())?;
-        Some(GoFunction::Named(String::from_utf8_lossy(name).into()))
+        let entry = self.module.text.checked_add(function.extent.start)?;
+        let within = address.checked_sub(entry)?;
+        let places = self.last_places.of(&function);
+        if !places.reach(within) {
+            return None;
+        }
+        span.narrow(entry, entry.saturating_add(function.size_bytes()));
+        let constant = places.constant(within);
+        span.narrow(entry.saturating_add(constant.begin), entry.saturating_add(constant.end));
+        let chain = Chain {
+            strings: &self.pclntab.strings,
+            tree: self.inline_tree(&function),
+            function,
+            places: &places,
+            wrapper: self.wrapper,
+        };
+        chain.frames(within).map(Ok)
+    }
+
+    fn inline_tree(&self, function: &Function<'_, '_>) -> Option<InlineTree<'d>> {
+        let layout = self.pclntab.layout;
+        let at = match layout {
+            Layout::Go116 => function.inline_tree()?,
+            _ => self.module.funcdata?.checked_add(function.inline_tree()?)?,
+        };
+        Some(InlineTree { layout, bytes: self.memory.bytes(at)? })
     }
 
     /// Go functions with a frame save the frame pointer at its start (since Go 1.7 on x86-64, 1.12
@@ -90,25 +161,26 @@ impl GoTable<'_> {
     ///
     /// Go's `.debug_frame` would say less: its rules never mention the frame pointer.
     pub fn frame_pointer(&self, address: u64) -> Option<FramePointer> {
-        let offset = self.offset(address)?;
-        let function = self.pclntab.function_at(offset)?;
+        let function = self.function(address)?;
         if !function.is_consistent() || function.is_foreign() {
             return None;
         }
         if function.is_outermost() {
             return Some(FramePointer::Outermost);
         }
-        Some(match function.stack_bytes(offset) {
+        let within = address.checked_sub(self.module.text.checked_add(function.extent.start)?)?;
+        Some(match function.stack_bytes(within) {
             Some(bytes) if bytes > 0 => FramePointer::Set,
             Some(_) => FramePointer::NotSet,
             None => FramePointer::Unknown,
         })
     }
 
-    fn offset(&self, address: u64) -> Option<u64> {
-        if address < self.first || address >= self.end {
+    /// The function whose part of the code holds an address; `None` outside Go code.
+    fn function(&self, address: u64) -> Option<Function<'_, 'd>> {
+        if address < self.module.first || address >= self.module.end {
             return None;
         }
-        address.checked_sub(self.text)
+        self.pclntab.function_at(address.checked_sub(self.module.text)?)
     }
 }

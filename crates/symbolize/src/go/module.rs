@@ -5,18 +5,25 @@
 //! for a year (opentelemetry-ebpf-profiler issues 1032, 1145, 1146). In order of trust: the
 //! runtime's moduledata, the symbol `runtime.text`, the header unless it says 0; else there is no
 //! answer.
+//!
+//! Programs whose text has several sections (none on x86-64 and 64-bit ARM so far) count offsets
+//! without the gaps between them. Theirs do not end where the moduledata says that code ends, and
+//! are refused.
 
-use super::pclntab::Pclntab;
+use super::memory::Memory;
+use super::pclntab::{Layout, Pclntab};
 use crate::elf::Elf;
 use crate::symbol_table;
 
 /// Go code in a module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct CodeRange {
+pub(super) struct Module {
     /// What offsets count from (0 for tables with addresses).
     pub text: u64,
     pub first: u64,
     pub end: u64,
+    /// What offsets of FUNCDATA count from, where they are no addresses.
+    pub funcdata: Option<u64>,
 }
 
 /// Fields of the runtime's `moduledata` by their 8-byte word, the same from Go 1.16 to 1.27.
@@ -27,47 +34,65 @@ mod field {
     pub const MIN_PC: u64 = 20;
     pub const MAX_PC: u64 = 21;
     pub const TEXT: u64 = 22;
+    /// In Go 1.18 and 1.19.
+    pub const FUNCDATA_GO118: u64 = 38;
+    /// From Go 1.20 to 1.25. (Later ones: [`funcdata_go120`].)
+    pub const FUNCDATA_GO120: u64 = 40;
 }
 
-/// Where the code described by the pclntab at `address` is; `None` when that cannot be known, or
+/// Of FUNCDATA.
+const MAX_ALIGNMENT: u64 = 64;
+
+/// What is known of the module described by a pclntab; `None` when its text base cannot be known, or
 /// sources contradict each other.
-pub(super) fn code_range(elf: &Elf<'_>, pclntab: &Pclntab<'_>, address: u64) -> Option<CodeRange> {
-    let words = Words::read(elf);
-    if let Some(module) = find_moduledata(elf, &words, pclntab, address) {
-        let text = if pclntab.is_absolute() { 0 } else { words.at(module + 8 * field::TEXT)? };
-        let first = words.at(module + 8 * field::MIN_PC)?;
-        let end = words.at(module + 8 * field::MAX_PC)?;
-        return checked(pclntab, text, Some((first, end)));
-    }
-    if pclntab.is_absolute() {
-        return checked(pclntab, 0, None);
-    }
-    let stated = || pclntab.text_start.and_then(|_| words.at(address + 24)).filter(|t| *t != 0);
-    let text = symbol_table::address_of(elf, b"runtime.text").or_else(stated)?;
-    checked(pclntab, text, None)
-}
-
-fn checked(pclntab: &Pclntab<'_>, text: u64, range: Option<(u64, u64)>) -> Option<CodeRange> {
+pub(super) fn read(elf: &Elf<'_>, memory: &Memory<'_>, pclntab: &Pclntab<'_>) -> Option<Module> {
+    let moduledata = find_moduledata(elf, memory, pclntab);
+    let field = |index: u64| memory.word(moduledata?.checked_add(8 * index)?);
+    let text = if pclntab.is_absolute() {
+        0
+    } else if moduledata.is_some() {
+        field(field::TEXT)?
+    } else {
+        symbol_table::address_of(elf, b"runtime.text")
+            .or_else(|| pclntab.stated_text().filter(|text| *text != 0))?
+    };
     let first = text.checked_add(pclntab.first())?;
     let end = text.checked_add(pclntab.end())?;
-    let (stated_first, stated_end) = range.unwrap_or((first, end));
-    let fits = first == stated_first && end >= stated_end;
-    (fits && first < stated_end).then_some(CodeRange { text, first, end: stated_end })
+    let stated = (field(field::MIN_PC), field(field::MAX_PC));
+    if first >= end || moduledata.is_some() && stated != (Some(first), Some(end)) {
+        return None;
+    }
+    let funcdata = match pclntab.layout {
+        Layout::Go116 => None,
+        Layout::Go118 => field(field::FUNCDATA_GO118),
+        Layout::Go120 => funcdata_go120(pclntab, field),
+    };
+    Some(Module { text, first, end, funcdata })
 }
 
+/// Since Go 1.26 the data stand behind the function records, aligned as the program's data need (more
+/// than 8 bytes in some builds), and the moduledata says so, not always in the same word. Those
+/// releases no longer state the text base in the header.
+fn funcdata_go120(pclntab: &Pclntab<'_>, field: impl Fn(u64) -> Option<u64>) -> Option<u64> {
+    let end = pclntab.functions().next_back()?.record_end()?;
+    let behind = pclntab.address.checked_add(end)?;
+    let is_next = |at: &u64| at.checked_sub(behind).is_some_and(|gap| gap < MAX_ALIGNMENT);
+    let mut words = (field::FUNCDATA_GO120..field::FUNCDATA_GO120 + 16).filter_map(&field);
+    if let Some(at) = words.find(is_next) {
+        return Some(at);
+    }
+    pclntab.stated_text().filter(|text| *text != 0)?;
+    field(field::FUNCDATA_GO120)
+}
 /// Since Go 1.26 it has a section of its own. Before, it is where an aligned word holds the
 /// pclntab's address and the slices behind it point to the pclntab's parts.
-fn find_moduledata(
-    elf: &Elf<'_>,
-    words: &Words<'_, '_>,
-    pclntab: &Pclntab<'_>,
-    address: u64,
-) -> Option<u64> {
+fn find_moduledata(elf: &Elf<'_>, memory: &Memory<'_>, pclntab: &Pclntab<'_>) -> Option<u64> {
     let is_it = |at: &u64| {
-        let word = |index: u64| words.at(at.checked_add(8 * index)?);
-        word(0) == Some(address)
-            && word(field::NAMES) == address.checked_add(pclntab.names_at)
-            && word(field::FUNCTIONS) == address.checked_add(pclntab.functions_at)
+        let word = |index: u64| memory.word(at.checked_add(8 * index)?);
+        let part = |offset: u64| pclntab.address.checked_add(offset);
+        word(0) == Some(pclntab.address)
+            && word(field::NAMES) == part(pclntab.names_at)
+            && word(field::FUNCTIONS) == part(pclntab.functions_at)
             && word(field::FUNCTION_COUNT) == Some(pclntab.len() as u64 + 1)
     };
     if let Some(section) = elf.section(b".go.module")
@@ -75,45 +100,5 @@ fn find_moduledata(
     {
         return Some(section.address);
     }
-    words.holding(address).find(is_it)
-}
-
-/// Words of the file's data as the loader would leave them: an external linker leaves zeros where
-/// a relative relocation says what to write, Go's own also writes the value.
-struct Words<'e, 'd> {
-    elf: &'e Elf<'d>,
-    /// (address, value), by address.
-    relocated: Vec<(u64, u64)>,
-}
-
-impl<'e, 'd> Words<'e, 'd> {
-    fn read(elf: &'e Elf<'d>) -> Self {
-        let mut relocated: Vec<(u64, u64)> = elf.relative_relocations().collect();
-        relocated.sort_unstable();
-        Self { elf, relocated }
-    }
-
-    fn at(&self, address: u64) -> Option<u64> {
-        if let Ok(found) = self.relocated.binary_search_by_key(&address, |(at, _)| *at) {
-            return Some(self.relocated[found].1);
-        }
-        let bytes = self.elf.bytes_at(address)?.get(..8)?;
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
-    }
-
-    /// Where a word of that value stands, outside code.
-    fn holding(&self, value: u64) -> impl Iterator<Item = u64> + '_ {
-        let relocated =
-            self.relocated.iter().filter(move |(_, v)| *v == value).map(|(address, _)| *address);
-        let in_place = self.elf.segments.iter().filter(|s| s.flags & 1 == 0).flat_map(move |s| {
-            let bytes = self.elf.bytes_at(s.svma.0).unwrap_or_default();
-            let misaligned = (s.svma.0.wrapping_neg() & 7) as usize;
-            let (words, _) = bytes.get(misaligned..).unwrap_or_default().as_chunks::<8>();
-            let start = s.svma.0.wrapping_add(misaligned as u64);
-            let hits =
-                words.iter().zip(0u64..).filter(move |(w, _)| u64::from_le_bytes(**w) == value);
-            hits.map(move |(_, index)| start.wrapping_add(8 * index))
-        });
-        relocated.chain(in_place)
-    }
+    memory.holding(pclntab.address).find(is_it)
 }

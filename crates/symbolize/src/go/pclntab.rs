@@ -1,11 +1,15 @@
-//! The pclntab: header, function table, function records.
+//! The pclntab: header and function table.
 
-use super::pc_value;
-use crate::symbol_table::MAX_NAME_BYTES;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::function::Function;
+use super::memory::Memory;
+use super::strings::Strings;
 
 /// Layout by the magic number. It is no Go version: Go 1.20 to 1.27 share one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Layout {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Layout {
     /// 0xfffffffa: absolute addresses.
     Go116,
     /// 0xfffffff0: offsets from the text base.
@@ -17,21 +21,21 @@ enum Layout {
 /// A parsed header with its function table.
 #[derive(Debug)]
 pub(super) struct Pclntab<'d> {
-    layout: Layout,
+    pub layout: Layout,
+    /// Where it is in memory.
+    pub address: u64,
     /// Smallest instruction: 1 on x86, 4 on ARM.
-    quantum: u64,
-    /// Rows of the function table, and its end (`sentinel`).
+    pub quantum: u64,
     functions: Rows<'d>,
-    /// As stated; 0 since Go 1.26. `None` in layouts with absolute addresses.
-    pub text_start: Option<u64>,
     /// Offset in the pclntab of the names, as the runtime's slices also state it.
     pub names_at: u64,
     /// Offset in the pclntab of the function table.
     pub functions_at: u64,
-    names: &'d [u8],
-    pc_values: &'d [u8],
-    /// What function offsets count from.
+    pub strings: Strings<'d>,
+    pub pc_values: &'d [u8],
+    /// The function table and the records behind it: what their offsets count from.
     records: &'d [u8],
+    memory: Arc<Memory<'d>>,
 }
 
 /// The function table: (entry, record's offset) pairs and the end of the last function.
@@ -39,20 +43,13 @@ pub(super) struct Pclntab<'d> {
 enum Rows<'d> {
     /// Offsets from the text base.
     Offsets(&'d [[u8; 8]], u64),
-    /// Addresses.
-    Addresses(&'d [[u8; 16]], u64),
-}
-
-/// One function's record.
-pub(super) struct Function<'p, 'd> {
-    table: &'p Pclntab<'d>,
-    entry: u64,
-    record: &'d [u8],
+    /// Addresses, which position-independent programs relocate.
+    Addresses(Cow<'d, [[u8; 16]]>, u64),
 }
 
 impl<'d> Pclntab<'d> {
     /// Parses and checks: all parts in place, functions in ascending order, each record inside.
-    pub fn parse(bytes: &'d [u8]) -> Option<Self> {
+    pub fn parse(bytes: &'d [u8], address: u64, memory: &Arc<Memory<'d>>) -> Option<Self> {
         let layout = match bytes.get(..8)? {
             [0xfa, 0xff, 0xff, 0xff, 0, 0, 1 | 4, 8] => Layout::Go116,
             [0xf0, 0xff, 0xff, 0xff, 0, 0, 1 | 4, 8] => Layout::Go118,
@@ -67,27 +64,33 @@ impl<'d> Pclntab<'d> {
             let offset = word(2 + skip + index)?;
             bytes.get(usize::try_from(offset).ok()?..)
         };
-        let (names, units, pc_values, records) = (part(0)?, part(1)?, part(3)?, part(4)?);
+        let (names, units, files) = (part(0)?, part(1)?, part(2)?);
+        let (pc_values, records) = (part(3)?, part(4)?);
         // The linker writes the parts in this order, so each ends where the next begins.
-        let names = &names[..names.len().checked_sub(units.len())?];
-        let pc_values = &pc_values[..pc_values.len().checked_sub(records.len())?];
+        let up_to = |this: &'d [u8], next: &[u8]| this.get(..this.len().checked_sub(next.len())?);
+        let strings =
+            Strings::new(up_to(names, units)?, up_to(units, files)?, up_to(files, pc_values)?);
+        let functions_at = word(6 + skip)?;
         let functions = if layout == Layout::Go116 {
-            let rows = records.get(..count.checked_mul(16)?)?;
-            Rows::Addresses(rows.as_chunks().0, word_at(records, count * 16)?)
+            let rows = records.get(..count.checked_mul(16)?)?.as_chunks().0;
+            let start = address.checked_add(functions_at)?;
+            let end = memory.word(start.checked_add(count as u64 * 16)?)?;
+            Rows::Addresses(relocated(rows, start, memory)?, end)
         } else {
             let rows = records.get(..count.checked_mul(8)?)?;
             Rows::Offsets(rows.as_chunks().0, u64::from(half_at(records, count * 8)?))
         };
         let table = Self {
             layout,
+            address,
             quantum: u64::from(bytes[6]),
             functions,
-            text_start: if skip == 1 { Some(word(2)?) } else { None },
             names_at: word(2 + skip)?,
-            functions_at: word(6 + skip)?,
-            names,
-            pc_values,
+            functions_at,
+            strings,
+            pc_values: up_to(pc_values, records)?,
             records,
+            memory: Arc::clone(memory),
         };
         (count > 0 && table.is_ascending()).then_some(table)
     }
@@ -103,14 +106,14 @@ impl<'d> Pclntab<'d> {
     }
 
     pub fn len(&self) -> usize {
-        match self.functions {
+        match &self.functions {
             Rows::Offsets(rows, _) => rows.len(),
             Rows::Addresses(rows, _) => rows.len(),
         }
     }
 
     fn row(&self, index: usize) -> (u64, u64) {
-        match self.functions {
+        match &self.functions {
             Rows::Offsets(rows, _) => {
                 let [a, b, c, d, e, f, g, h] = rows[index];
                 (u32::from_le_bytes([a, b, c, d]).into(), u32::from_le_bytes([e, f, g, h]).into())
@@ -153,66 +156,52 @@ impl<'d> Pclntab<'d> {
                 high = middle;
             }
         }
-        let (entry, record) = self.row(low.checked_sub(1)?);
-        let record = self.records.get(usize::try_from(record).ok()?..)?;
-        Some(Function { table: self, entry, record })
+        self.function(low.checked_sub(1)?)
+    }
+
+    /// Every function, in the order of their code.
+    pub fn functions(&self) -> impl DoubleEndedIterator<Item = Function<'_, 'd>> {
+        (0..self.len()).filter_map(|index| self.function(index))
+    }
+
+    /// The text base as the header states it; 0 since Go 1.26. `None` in layouts with addresses.
+    pub fn stated_text(&self) -> Option<u64> {
+        if self.is_absolute() { None } else { self.relocated_word(24) }
+    }
+
+    /// The word at an offset, relocated.
+    pub fn relocated_word(&self, at: u64) -> Option<u64> {
+        self.memory.word(self.address.checked_add(at)?)
+    }
+
+    fn function(&self, index: usize) -> Option<Function<'_, 'd>> {
+        let (entry, record) = self.row(index);
+        let next = if index + 1 < self.len() { self.row(index + 1).0 } else { self.end() };
+        let bytes = self.records.get(usize::try_from(record).ok()?..)?;
+        Some(Function::new(self, entry..next, bytes, self.functions_at.checked_add(record)?))
     }
 }
 
-impl<'d> Function<'_, 'd> {
-    /// A 4-byte field, by its place behind the entry (which has 8 bytes in the oldest layout).
-    fn field(&self, index: usize) -> Option<u32> {
-        let entry_bytes = if self.table.layout == Layout::Go116 { 8 } else { 4 };
-        half_at(self.record, entry_bytes + 4 * index)
+/// The rows with what the loader would write into them.
+fn relocated<'d>(
+    rows: &'d [[u8; 16]],
+    start: u64,
+    memory: &Memory<'_>,
+) -> Option<Cow<'d, [[u8; 16]]>> {
+    let mut rows = Cow::Borrowed(rows);
+    let end = start.checked_add(rows.len() as u64 * 16)?;
+    for (address, value) in memory.relocations(start, end) {
+        let at = usize::try_from(address - start).ok()?;
+        let row = rows.to_mut().get_mut(at / 16)?;
+        row.get_mut(at % 16..at % 16 + 8)?.copy_from_slice(&value.to_le_bytes());
     }
-
-    /// Whether the record repeats the table's entry. Obfuscators encrypt it (garble, since 2022).
-    pub fn is_consistent(&self) -> bool {
-        let entry = match self.table.layout {
-            Layout::Go116 => word_at(self.record, 0),
-            Layout::Go118 | Layout::Go120 => half_at(self.record, 0).map(u64::from),
-        };
-        entry == Some(self.entry)
-    }
-
-    /// Whether it is a place holder for code that Go did not compile: it belongs to no compilation
-    /// unit and has no line table.
-    pub fn is_foreign(&self) -> bool {
-        self.field(5) == Some(0) && self.field(7) == Some(u32::MAX)
-    }
-
-    /// The linker's name.
-    pub fn name(&self) -> Option<&'d [u8]> {
-        let name = self.table.names.get(self.field(0)? as usize..)?;
-        let name = &name[..name.len().min(MAX_NAME_BYTES)];
-        Some(&name[..name.iter().position(|b| *b == 0)?])
-    }
-
-    /// How far the stack pointer is below the caller's at an offset.
-    pub fn stack_bytes(&self, offset: u64) -> Option<i32> {
-        let table = self.table.pc_values.get(self.field(3)? as usize..)?;
-        pc_value::value_at(table, self.table.quantum, offset.checked_sub(self.entry)?)
-    }
-
-    /// Whether the function's code reaches to an offset. The function table does not say where a
-    /// function ends, only where the next one begins; between them stands padding. A function
-    /// without a table of stack depths is taken to reach the next.
-    pub fn reaches(&self, offset: u64) -> bool {
-        self.field(3) == Some(0) || self.stack_bytes(offset).is_some()
-    }
-
-    /// Whether the runtime unwinds no further (`abi.FuncFlagTopFrame`, recorded since Go 1.17).
-    pub fn is_outermost(&self) -> bool {
-        // funcID, flag, padding, count of funcdata; behind the start line where there is one.
-        let word = if self.table.layout == Layout::Go120 { 9 } else { 8 };
-        self.field(word).is_some_and(|word| word >> 8 & 1 != 0)
-    }
+    Some(rows)
 }
 
-fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+pub(super) fn word_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }
 
-fn half_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+pub(super) fn half_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
 }

@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::{FramePointer, NoRule, Rule, UnwindSections};
 use crate::elf::{Elf, Machine};
+use crate::span::Span;
 use crate::{Error, Files};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -75,6 +76,16 @@ impl<'d> UnwindTables<'d> {
     /// # Errors
     /// When the tables say nothing, or nothing that makes sense.
     pub fn rule(&self, address: Svma) -> Result<Rule, NoRule> {
+        self.find(address.0, &mut { Span::ALL })
+    }
+
+    /// What a walk along frame pointers finds at an address. Narrows `span` to addresses with the same
+    /// answer.
+    pub(crate) fn frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
+        self.find(address, span).map_or(FramePointer::Unknown, |rule| rule.frame_pointer())
+    }
+
+    fn find(&self, address: u64, span: &mut Span) -> Result<Rule, NoRule> {
         let sections = &self.sections;
         let known = sections.machine.registers().is_some() && sections.address_bytes == 8;
         if !known || (sections.eh_frame.is_empty() && sections.debug_frame.is_empty()) {
@@ -90,33 +101,42 @@ impl<'d> UnwindTables<'d> {
         let header = HeaderTable::read(&sections.eh_frame_hdr, sections.eh_frame_hdr_at.0);
         let offset = match header {
             Some(table) => table
-                .find(address.0)
+                .find(address, span)
                 .and_then(|fde| usize::try_from(fde.checked_sub(sections.eh_frame_at.0)?).ok()),
-            None => find_row(self.eh_index.get_or_init(|| index(&eh, &self.bases)), address.0),
+            None => find_row(self.eh_index.get_or_init(|| index(&eh, &self.bases)), address, span),
         };
-        if let Some(found) = offset.and_then(|offset| self.run(&eh, offset, address.0)) {
+        if let Some(found) = offset.and_then(|offset| self.run(&eh, offset, address, span)) {
             return found;
         }
         let mut debug = DebugFrame::new(&sections.debug_frame, LittleEndian);
         debug.set_address_size(sections.address_bytes);
         debug.set_vendor(vendor);
         let rows = self.debug_index.get_or_init(|| index(&debug, &self.bases));
-        let mut found = find_row(rows, address.0)
-            .and_then(|offset| self.run(&debug, offset, address.0))
-            .unwrap_or(Err(NoRule::NotCovered));
+        if !sections.eh_frame.is_empty() {
+            span.narrow_to(address); // where .eh_frame is silent has no border of its own
+        }
+        let found = find_row(rows, address, span)
+            .and_then(|offset| self.run(&debug, offset, address, span));
+        let mut found = found.unwrap_or_else(|| {
+            if !rows.is_empty() {
+                span.narrow_to(address);
+            }
+            Err(NoRule::NotCovered)
+        });
         if let (Ok(rule), true) = (&mut found, sections.is_go) {
             rule.add_frame_pointer_of_go();
         }
         found
     }
 
-    /// What a walk along frame pointers finds at an address.
-    pub(crate) fn frame_pointer(&self, address: Svma) -> FramePointer {
-        self.rule(address).map_or(FramePointer::Unknown, |rule| rule.frame_pointer())
-    }
-
     /// Runs one function's description up to the address; `None` where it does not cover it.
-    fn run<'s, S>(&self, section: &S, offset: usize, address: u64) -> Option<Result<Rule, NoRule>>
+    fn run<'s, S>(
+        &self,
+        section: &S,
+        offset: usize,
+        address: u64,
+        span: &mut Span,
+    ) -> Option<Result<Rule, NoRule>>
     where
         S: UnwindSection<Slice<'s>>,
         S::Offset: From<usize>,
@@ -125,12 +145,14 @@ impl<'d> UnwindTables<'d> {
         if !fde.contains(address) {
             return None;
         }
+        span.narrow(fde.initial_address(), fde.initial_address().saturating_add(fde.len()));
         if fde.entry_len() > MAX_FDE_BYTES || fde.cie().entry_len() > MAX_FDE_BYTES {
             return Some(Err(NoRule::Damaged));
         }
         let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
         let row = fde.unwind_info_for_address(section, &self.bases, &mut context, address);
         let rule = row.ok().and_then(|row| {
+            span.narrow(row.start_address(), row.end_address());
             Rule::new(
                 self.sections.machine,
                 address,
@@ -140,12 +162,19 @@ impl<'d> UnwindTables<'d> {
                 |expression| Some(expression.get(section).ok()?.0.slice()),
             )
         });
+        if rule.is_none() {
+            span.narrow_to(address);
+        }
         Some(rule.ok_or(NoRule::Damaged))
     }
 }
 
-fn find_row(rows: &[FdeRow], address: u64) -> Option<usize> {
-    let at = rows.partition_point(|row| row.begin <= address).checked_sub(1)?;
+fn find_row(rows: &[FdeRow], address: u64, span: &mut Span) -> Option<usize> {
+    let next = rows.partition_point(|row| row.begin <= address);
+    if let Some(row) = rows.get(next) {
+        span.narrow(0, row.begin);
+    }
+    let at = next.checked_sub(1)?;
     Some(&rows[at]).filter(|row| address < row.end).map(|row| row.offset)
 }
 
@@ -201,14 +230,17 @@ impl<'d> HeaderTable<'d> {
     }
 
     /// Address of the description whose function begins last at or before `address`.
-    fn find(&self, address: u64) -> Option<u64> {
+    fn find(&self, address: u64, span: &mut Span) -> Option<u64> {
         let word = |row: &[u8; 8], at: usize| {
             let [a, b, c, d, e, f, g, h] = *row;
             let bytes = if at == 0 { [a, b, c, d] } else { [e, f, g, h] };
             self.address.wrapping_add_signed(i64::from(i32::from_le_bytes(bytes)))
         };
-        let at = self.rows.partition_point(|row| word(row, 0) <= address).checked_sub(1)?;
-        Some(word(&self.rows[at], 1))
+        let next = self.rows.partition_point(|row| word(row, 0) <= address);
+        if let Some(row) = self.rows.get(next) {
+            span.narrow(0, word(row, 0));
+        }
+        Some(word(&self.rows[next.checked_sub(1)?], 1))
     }
 }
 

@@ -20,6 +20,8 @@ struct Section {
 pub const ALLOC: u64 = 2;
 pub const CODE: u64 = 6;
 pub const COMPRESSED: u64 = 0x800;
+/// Name of the section that is the dynamic linker's table.
+pub const DYNAMIC: &str = ".dynamic";
 const SYMTAB: u32 = 2;
 const STRTAB: u32 = 3;
 
@@ -58,6 +60,7 @@ impl ElfBuilder {
 
     pub fn build(self) -> Vec<u8> {
         let loaded = self.sections.iter().filter(|s| s.address != 0).count();
+        let loaded = loaded + self.sections.iter().filter(|s| s.name == DYNAMIC).count();
         let mut content = vec![0u8; 64 + 56 * loaded];
         let mut programs = Vec::new();
         let mut headers = vec![0u8; 64];
@@ -66,8 +69,9 @@ impl ElfBuilder {
             content.resize(content.len().next_multiple_of(16), 0);
             let (offset, size) = (content.len() as u64, section.bytes.len() as u64);
             content.extend(&section.bytes);
-            if section.address != 0 {
-                programs.extend(1u32.to_le_bytes());
+            let kinds = [(1u32, section.address != 0), (2, section.name == DYNAMIC)];
+            for (kind, _) in kinds.into_iter().filter(|(_, present)| *present) {
+                programs.extend(kind.to_le_bytes());
                 programs.extend((4 | u32::from(section.flags & 4 != 0)).to_le_bytes());
                 let a = section.address;
                 programs.extend([offset, a, a, size, size, 16].map(u64::to_le_bytes).concat());

@@ -1,147 +1,10 @@
-//! Go tables by construction, in each layout. (Real ones: `oracle.rs`.)
+//! Go tables by construction (`go_table.rs`), in each layout. (Real ones: `oracle.rs`.)
 
-use crate::elf_builder::{ALLOC, CODE, ElfBuilder, uleb};
+use crate::elf_builder::{ALLOC, DYNAMIC};
+use crate::go_table::*;
 use profile::{NameSource, NoName, Svma};
 use proptest::prelude::*;
-use symbolize::{Files, FramePointer, Symbols};
-
-const TEXT_SECTION: u64 = 0x40_2000;
-/// Go's code begins behind C's.
-const GO_TEXT: u64 = 0x40_2100;
-const TABLE: u64 = 0x50_0000;
-const MODULE: u64 = 0x60_0000;
-
-struct Function {
-    name: &'static str,
-    start: u32,
-    end: u32,
-    frame_bytes: i64,
-    outermost: bool,
-}
-
-const FUNCTIONS: [Function; 3] = [
-    Function { name: "runtime.rt0_go", start: 0, end: 0x20, frame_bytes: 0, outermost: true },
-    Function { name: "main.leaf", start: 0x20, end: 0x35, frame_bytes: 0, outermost: false },
-    Function { name: "main.(*T).Work", start: 0x40, end: 0x80, frame_bytes: 24, outermost: false },
-];
-const GO_END: u64 = GO_TEXT + 0x80;
-
-#[derive(Clone, Copy, PartialEq, Debug)]
-enum Layout {
-    Go116,
-    Go118,
-    Go120,
-}
-const LAYOUTS: [Layout; 3] = [Layout::Go116, Layout::Go118, Layout::Go120];
-
-/// What to write otherwise than Go's linker does.
-#[derive(Clone, Copy, Default)]
-struct Twist {
-    text_start: u64,
-    encrypt_entries: bool,
-    descending: bool,
-}
-
-struct Table {
-    bytes: Vec<u8>,
-    names_at: u64,
-    functions_at: u64,
-}
-
-fn zigzag(value: i64) -> Vec<u8> {
-    uleb(((value << 1) ^ (value >> 63)) as u64)
-}
-
-fn table(layout: Layout, twist: Twist) -> Table {
-    let absolute = layout == Layout::Go116;
-    let (mut names, mut depths) = (Vec::new(), vec![0u8]);
-    let mut offsets = Vec::new();
-    for f in &FUNCTIONS {
-        offsets.push((names.len() as u32, depths.len() as u32));
-        names.extend(f.name.bytes());
-        names.push(0);
-        // Nothing on the stack for four bytes of code, then the frame.
-        depths.extend([zigzag(1), uleb(4)].concat());
-        depths.extend([zigzag(f.frame_bytes), uleb(u64::from(f.end - f.start - 4))].concat());
-        depths.push(0);
-        if f.frame_bytes == 0 {
-            depths.truncate(offsets.last().unwrap().1 as usize);
-            depths.extend([zigzag(1), uleb(u64::from(f.end - f.start))].concat());
-            depths.push(0);
-        }
-    }
-    let row_bytes = if absolute { 16 } else { 8 };
-    let mut rows: Vec<u8> = Vec::new();
-    let mut records: Vec<u8> = Vec::new();
-    let records_at = (row_bytes * FUNCTIONS.len() + row_bytes / 2).next_multiple_of(8);
-    let word = |value: u64| {
-        if absolute { value.to_le_bytes().to_vec() } else { (value as u32).to_le_bytes().to_vec() }
-    };
-    let entry = |offset: u32| u64::from(offset) + if absolute { GO_TEXT } else { 0 };
-    for (f, (name, depth)) in FUNCTIONS.iter().zip(&offsets) {
-        let start = if twist.descending { 0x100 - f.start } else { f.start };
-        rows.extend(word(entry(start)));
-        rows.extend(word((records_at + records.len()) as u64));
-        let encrypted = if twist.encrypt_entries { 0x5a5a } else { 0 };
-        records.extend(word(entry(f.start) ^ encrypted));
-        // name, args, deferreturn, pcsp, pcfile, pcln, npcdata, cuOffset
-        for field in [*name, 0, 0, *depth, 1, 1, 0, 0] {
-            records.extend(field.to_le_bytes());
-        }
-        if layout == Layout::Go120 {
-            records.extend(7u32.to_le_bytes());
-        }
-        records.extend([0, u8::from(f.outermost), 0, 0]);
-        records.resize(records.len().next_multiple_of(8), 0);
-    }
-    rows.extend(word(entry(FUNCTIONS[2].end)));
-    rows.resize(records_at, 0);
-    let magic: u32 = match layout {
-        Layout::Go116 => 0xffff_fffa,
-        Layout::Go118 => 0xffff_fff0,
-        Layout::Go120 => 0xffff_fff1,
-    };
-    let mut bytes = magic.to_le_bytes().to_vec();
-    bytes.extend([0, 0, 1, 8]);
-    let header_bytes = if absolute { 64 } else { 72 };
-    let names_at = header_bytes;
-    let units_at = names_at + names.len() as u64;
-    let depths_at = units_at + 8;
-    let functions_at = (depths_at + depths.len() as u64).next_multiple_of(8);
-    let mut words = vec![FUNCTIONS.len() as u64, 0];
-    if !absolute {
-        words.push(twist.text_start);
-    }
-    words.extend([names_at, units_at, units_at, depths_at, functions_at]);
-    words.iter().for_each(|w| bytes.extend(w.to_le_bytes()));
-    bytes.extend(&names);
-    bytes.extend([0; 8]);
-    bytes.extend(&depths);
-    bytes.resize(functions_at as usize, 0);
-    bytes.extend([rows, records].concat());
-    Table { bytes, names_at, functions_at }
-}
-
-fn moduledata(table: &Table) -> Vec<u8> {
-    let mut words = [0u64; 40];
-    words[0] = TABLE;
-    words[1] = TABLE + table.names_at;
-    words[13] = TABLE + table.functions_at;
-    words[17] = FUNCTIONS.len() as u64 + 1;
-    words[20] = GO_TEXT;
-    words[21] = GO_END;
-    words[22] = GO_TEXT;
-    words.map(u64::to_le_bytes).concat()
-}
-
-fn file(table: &Table, with_moduledata: bool) -> ElfBuilder {
-    let file = ElfBuilder::default()
-        .section(".text", CODE, TEXT_SECTION, vec![0x90; 0x1000])
-        .section(".gopclntab", ALLOC, TABLE, table.bytes.clone());
-    // Somewhere in the data, not at its start.
-    let data = [vec![0; 64], moduledata(table)].concat();
-    if with_moduledata { file.section(".noptrdata", ALLOC, MODULE, data) } else { file }
-}
+use symbolize::{Files, FramePointer, SourceFrame, Symbols};
 
 fn open(bytes: &[u8]) -> Symbols<'_> {
     Symbols::new(Files { image: Some(bytes), ..Files::default() }).unwrap()
@@ -154,10 +17,8 @@ fn name(symbols: &Symbols<'_>, address: u64) -> Result<(String, NameSource), NoN
 
 fn expect_all_names(symbols: &Symbols<'_>) {
     for f in &FUNCTIONS {
-        for offset in [f.start, f.end - 1] {
-            let found = name(symbols, GO_TEXT + u64::from(offset));
-            assert_eq!(found, Ok((f.name.to_string(), NameSource::Pclntab)));
-        }
+        let found = name(symbols, GO_TEXT + u64::from(f.start));
+        assert_eq!(found, Ok((f.name.to_string(), NameSource::Pclntab)));
     }
 }
 
@@ -167,10 +28,142 @@ fn functions_are_named_in_every_layout_and_no_further_than_they_reach() {
         let bytes = file(&table(layout, Twist::default()), true).build();
         let symbols = open(&bytes);
         expect_all_names(&symbols);
+        for f in FUNCTIONS.iter().filter(|f| f.calls.is_empty()) {
+            let last = GO_TEXT + u64::from(f.end()) - 1;
+            assert_eq!(name(&symbols, last).unwrap().0, f.name);
+        }
         for outside in [GO_TEXT - 1, GO_TEXT + 0x35, GO_TEXT + 0x3f, GO_END, GO_END + 0x100] {
             assert_eq!(name(&symbols, outside), Err(NoName::OutOfRange), "{layout:?} {outside:#x}");
         }
     }
+}
+
+type Row = (&'static str, &'static str, &'static str, u32, u32, bool);
+
+/// Shown name, raw name, file, line, start line, inlined.
+fn expect_frames(symbols: &Symbols<'_>, layout: Layout, address: u64, expected: &[Row]) {
+    let frames = symbols.lookup(Svma(address)).unwrap();
+    let expected = expected.iter().map(|&(name, raw, file, line, start_line, inlined)| {
+        let start_line = (layout >= Go120).then_some(start_line);
+        let (name, raw_name) = (name.into(), raw.into());
+        let (file, line, source) = (Some(file.into()), Some(line), NameSource::Pclntab);
+        SourceFrame { name, raw_name, file, line, start_line, inlined, source }
+    });
+    assert_eq!(frames, expected.collect::<Vec<_>>(), "{layout:?} {address:#x}");
+}
+
+const WORK: u64 = GO_TEXT + 0x40;
+const DO: u64 = GO_TEXT + 0x90;
+
+#[test]
+fn inlined_calls_have_names_lines_and_start_lines() {
+    let main = FILES[1];
+    let min = ("a.b/c.Min", "a%2eb/c.Min", main, 12, 11, true);
+    let map = |line| ("main.Map[...]", "main.Map[go.shape.int]", main, line, 20, true);
+    let work = |line| ("main.(*T).Work", "main.(*T).Work", main, line, 30, false);
+    for layout in LAYOUTS {
+        let table = table(layout, Twist::default());
+        for bytes in [file(&table, true).build(), file(&table, true).erase_section_table().build()]
+        {
+            let symbols = open(&bytes);
+            expect_frames(&symbols, layout, WORK, &[work(31)]);
+            expect_frames(&symbols, layout, WORK + 0x10, &[map(21), work(32)]);
+            expect_frames(&symbols, layout, WORK + 0x17, &[min, map(21), work(32)]);
+            expect_frames(&symbols, layout, WORK + 0x18, &[map(22), work(32)]);
+            expect_frames(&symbols, layout, WORK + 0x20, &[work(33)]);
+            let rt0 = ("runtime.rt0_go", "runtime.rt0_go", FILES[0], 11, 10, false);
+            expect_frames(&symbols, layout, GO_TEXT, &[rt0]);
+        }
+    }
+}
+
+#[test]
+fn an_answer_says_how_far_it_reaches() {
+    for layout in LAYOUTS {
+        let bytes = file(&table(layout, Twist::default()), true).build();
+        let symbols = open(&bytes);
+        for (address, extent) in [
+            (GO_TEXT + 0x1f, GO_TEXT..GO_TEXT + 0x20),
+            (GO_TEXT + 0x23, GO_TEXT + 0x20..GO_TEXT + 0x24),
+            (GO_TEXT + 0x24, GO_TEXT + 0x24..GO_TEXT + 0x35),
+            (WORK + 0x15, WORK + 0x14..WORK + 0x18),
+            (WORK + 0x3f, WORK + 0x20..WORK + 0x40),
+        ] {
+            let found = symbols.lookup_range(Svma(address));
+            assert_eq!(found.extent, extent, "{layout:?} {address:#x}");
+            for other in extent {
+                assert_eq!(symbols.lookup(Svma(other)), found.names);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrapper_is_dropped_unless_it_is_alone() {
+    for layout in LAYOUTS {
+        let bytes = file(&table(layout, Twist::default()), true).build();
+        let symbols = open(&bytes);
+        let method = ("main.T.Do", "main.T.Do", FILES[1], 41, 40, false);
+        expect_frames(&symbols, layout, DO + 8, &[method]);
+        let alone = ("main.(*T).Do", "main.(*T).Do", FILES[1], 1, 1, false);
+        expect_frames(&symbols, layout, DO, &[alone]);
+    }
+}
+
+#[test]
+fn calls_that_cannot_be_read_leave_the_function_without_a_line() {
+    for layout in LAYOUTS {
+        let endless = table(layout, Twist { endless_calls: true, ..Twist::default() });
+        let mut elsewhere = table(layout, Twist::default());
+        let funcdata = if layout >= Go126 { &mut elsewhere.bytes } else { &mut elsewhere.funcdata };
+        let tree = funcdata.len() - if layout >= Go120 { 48 } else { 60 };
+        // The names' places, of both calls.
+        for at in if layout >= Go120 { [tree + 4, tree + 20] } else { [tree + 12, tree + 32] } {
+            funcdata[at] += 1;
+        }
+        for table in [&endless, &elsewhere] {
+            let bytes = file(table, true).build();
+            let frames = open(&bytes).lookup(Svma(WORK + 0x15)).unwrap();
+            assert_eq!(frames.len(), 1, "{layout:?}");
+            assert_eq!((&*frames[0].raw_name, frames[0].line), ("main.(*T).Work", None));
+            let frames = open(&bytes).lookup(Svma(WORK)).unwrap();
+            assert_eq!(frames[0].line, Some(31), "no inlined call");
+        }
+    }
+}
+
+/// As external linkers leave position-independent programs.
+#[test]
+fn pointers_that_only_relocations_know_are_found() {
+    for layout in LAYOUTS {
+        let table = table(layout, Twist::default());
+        let mut data = moduledata(&table);
+        let mut relocations = Vec::new();
+        for (word, at) in data.as_chunks_mut::<8>().0.iter_mut().zip((MODULE..).step_by(8)) {
+            if u64::from_le_bytes(*word) >= GO_TEXT {
+                relocations
+                    .extend([at, 8, u64::from_le_bytes(*word)].map(u64::to_le_bytes).concat());
+                *word = [0; 8];
+            }
+        }
+        let rows = [7, 0x70_0000, 8, relocations.len() as u64, 0, 0];
+        let file = file(&table, false)
+            .section(".noptrdata", ALLOC, MODULE, data)
+            .section(".rela.dyn", ALLOC, 0x70_0000, relocations)
+            .section(DYNAMIC, ALLOC, 0x71_0000, rows.map(u64::to_le_bytes).concat());
+        let bytes = file.erase_section_table().build();
+        let frames = open(&bytes).lookup(Svma(WORK + 0x15)).unwrap();
+        assert_eq!(frames.len(), 3, "{layout:?}");
+    }
+}
+
+#[test]
+fn text_in_several_sections_is_refused() {
+    let table = table(Go120, Twist::default());
+    let mut data = moduledata(&table);
+    data[21 * 8..22 * 8].copy_from_slice(&(GO_END + 0x1000).to_le_bytes());
+    let bytes = file(&table, false).section(".noptrdata", ALLOC, MODULE, data).build();
+    assert_eq!(name(&open(&bytes), GO_TEXT), Err(NoName::Obfuscated));
 }
 
 #[test]
@@ -184,7 +177,7 @@ fn a_file_without_sections_answers_the_same() {
 
 #[test]
 fn c_code_keeps_its_own_names() {
-    let table = table(Layout::Go120, Twist::default());
+    let table = table(Go120, Twist::default());
     let c = [("start", TEXT_SECTION, 0x40, 1), ("compress", GO_END, 0x40, 1)];
     let bytes = file(&table, true).symtab(&c).build();
     let symbols = open(&bytes);
@@ -195,8 +188,8 @@ fn c_code_keeps_its_own_names() {
 
 #[test]
 fn the_text_base_comes_from_a_source_that_knows_it_or_not_at_all() {
-    let unstated = table(Layout::Go120, Twist::default());
-    let stated = table(Layout::Go120, Twist { text_start: GO_TEXT, ..Twist::default() });
+    let unstated = table(Go120, Twist { text_unstated: true, ..Twist::default() });
+    let stated = table(Go120, Twist::default());
     expect_all_names(&open(&file(&stated, false).build()));
     // The header says 0 (Go 1.26): the symbol says it, and `.text` never does.
     let symbol = [("runtime.text", GO_TEXT, 0, 1)];
@@ -204,7 +197,7 @@ fn the_text_base_comes_from_a_source_that_knows_it_or_not_at_all() {
     let refused = file(&unstated, false).build();
     assert_eq!(name(&open(&refused), GO_TEXT), Err(NoName::Obfuscated));
     // The oldest layout has addresses and needs no base.
-    expect_all_names(&open(&file(&table(Layout::Go116, Twist::default()), false).build()));
+    expect_all_names(&open(&file(&table(Go116, Twist::default()), false).build()));
 }
 
 #[test]
@@ -259,7 +252,7 @@ proptest! {
         let symbols = open(&bytes);
         for address in TEXT_SECTION..GO_END + 16 {
             if let Ok(frames) = symbols.lookup(Svma(address)) {
-                prop_assert_eq!(frames.len(), 1);
+                prop_assert!(!frames.is_empty() && frames.len() <= 256);
             }
             symbols.frame_pointer(Svma(address));
         }

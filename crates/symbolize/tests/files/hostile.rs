@@ -54,7 +54,7 @@ proptest! {
 
     #[test]
     fn any_name_is_shown_within_bounds(name in "(_Z|_ZN|_R|_RNv)[A-Za-z0-9_]{0,200}") {
-        prop_assert!(demangle(&name).len() <= 64 << 10);
+        prop_assert!(demangle(&name).len() <= 16 << 10);
     }
 }
 

@@ -186,3 +186,18 @@ fn what_cannot_be_opened_is_said() {
     let text = Files { image: Some(b"#!/bin/sh\n"), ..Files::default() };
     assert_eq!(Symbols::new(text).unwrap_err(), Error::NotElf);
 }
+
+#[test]
+fn the_frame_pointer_is_the_same_throughout_the_range_that_is_stated() {
+    for bytes in [DWARF4, DWARF5, STRIPPED, DEBUG] {
+        let symbols = image(bytes);
+        for address in 0xf80..0x1280 {
+            let (answer, extent) = symbols.frame_pointer_range(Svma(address));
+            assert!(extent.contains(&address), "{address:#x} in {extent:x?}");
+            let around = extent.start.max(0xf00)..extent.end.min(0x1300);
+            for other in around {
+                assert_eq!(symbols.frame_pointer(Svma(other)), answer, "{address:#x} {other:#x}");
+            }
+        }
+    }
+}
