@@ -52,10 +52,14 @@ pub fn unwind<'r>(recording: &'r Recording, cells: &mut Cells, locator: &'r Loca
     if rows.is_empty() {
         return Paths::recorded(tables);
     }
-    // In the order of stacks, whatever thread unwound them; a forged archive may have two of one.
+    // In the order of stacks, whatever thread unwound them. A forged archive may have two slices of one
+    // stack: neither is believed.
     let stack = |row: &(usize, usize)| parts[row.0].rows[row.1].stack;
-    rows.sort_by_key(|row| (stack(row), parts[row.0].rows[row.1].leaf));
-    rows.dedup_by_key(|row| stack(row));
+    rows.sort_unstable_by_key(stack);
+    let rows: Vec<(usize, usize)> = rows
+        .chunk_by(|a, b| stack(a) == stack(b))
+        .filter_map(|same| <[_; 1]>::try_from(same).ok().map(|[row]| row))
+        .collect();
     let (paths, replaced) = merge(tables, &parts, &rows);
     replace(cells, &replaced);
     paths
