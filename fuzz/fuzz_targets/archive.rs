@@ -34,6 +34,12 @@ fn read(bytes: Vec<u8>) {
             weight
         })
         .sum();
+    archive.slice_blocks().filter_map(Result::ok).for_each(|block| {
+        block.for_each(|stack, slice| {
+            assert!(stack.index() <= tables.stacks.len());
+            assert!(slice.kept.is_sorted_by(|a, b| a.place < b.place));
+        });
+    });
     let damage = archive.damage();
     assert!(!damage.complete || (archive.end().is_some() && damage.lost.is_empty()));
     assert_eq!(damage, archive.damage());

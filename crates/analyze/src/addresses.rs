@@ -7,12 +7,15 @@ use profile::{CodeAddress, Module, ModuleId, ModuleKind, NodeId, Tables};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::collapse::Cells;
+use crate::paths::Paths;
 
 /// One recording and which of its stacks count.
 #[derive(Clone, Copy)]
 pub struct Used<'a> {
     /// The recording's tables.
     pub tables: &'a Tables,
+    /// Its call paths.
+    pub paths: &'a Paths<'a>,
     /// Its samples.
     pub cells: &'a Cells,
 }
@@ -91,7 +94,7 @@ pub fn tells_builds_apart(module: &Module) -> bool {
 
 /// The only build of a module's path in a recording, for a module of which nothing is known but its
 /// path: processes of a few milliseconds were gone before their files could be looked at.
-fn only_build<'a>(module: &Module, tables: &'a Tables) -> Option<&'a Module> {
+pub fn only_build<'a>(module: &Module, tables: &'a Tables) -> Option<&'a Module> {
     if module.kind != ModuleKind::File || tells_builds_apart(module) {
         return None;
     }
@@ -131,7 +134,7 @@ pub fn gather(used: &[Used<'_>]) -> Addresses {
         let executables: FxHashSet<ModuleId> = tables.processes.iter().map(|p| p.exe).collect();
         let mut group_of = vec![u32::MAX; tables.modules.len() + 1];
         let flags = flags(used);
-        for (node_id, node) in tables.nodes.iter() {
+        for (node_id, node) in used.paths.nodes.iter() {
             let flag = flags[node_id.index()];
             if flag == 0 {
                 continue;
@@ -200,8 +203,9 @@ fn number(
         .zip(wanted)
         .map(|(used, (flags, group_of))| {
             let tables = used.tables;
-            let mut ids = vec![[NOT_WANTED; 2]; tables.nodes.len() + 1];
-            for (node_id, node) in tables.nodes.iter() {
+            let nodes = &used.paths.nodes;
+            let mut ids = vec![[NOT_WANTED; 2]; nodes.len() + 1];
+            for (node_id, node) in nodes.iter() {
                 let module = tables.module(node.module).map_or(ModuleId::NONE, |_| node.module);
                 for (slot, (bit, is_return)) in [(LEAF, false), (INNER, true)].iter().enumerate() {
                     if flags[node_id.index()] & bit != 0 {
@@ -217,12 +221,12 @@ fn number(
 
 /// How each node is used: as a stack's leaf, as a caller, or both.
 fn flags(used: &Used<'_>) -> Vec<u8> {
-    let tables = used.tables;
-    let mut flags = vec![0; tables.nodes.len() + 1];
+    let paths = used.paths;
+    let mut flags = vec![0; paths.nodes.len() + 1];
     for cell in &used.cells.rows {
-        let stack = tables.stacks.get(cell.stack);
+        let stack = paths.stacks.get(cell.stack);
         for leaf in [stack.user, stack.kernel] {
-            for (depth, (node, _)) in tables.nodes.walk(leaf).enumerate() {
+            for (depth, (node, _)) in paths.nodes.walk(leaf).enumerate() {
                 let flag = if depth == 0 { LEAF } else { INNER };
                 let seen = &mut flags[node.index()];
                 if *seen & INNER != 0 && depth > 0 {
@@ -238,9 +242,9 @@ fn flags(used: &Used<'_>) -> Vec<u8> {
 impl Addresses {
     /// The addresses of a path of a recording, root first.
     #[must_use]
-    pub fn path(&self, recording: usize, tables: &Tables, leaf: NodeId) -> Vec<AddressId> {
+    pub fn path(&self, recording: usize, paths: &Paths<'_>, leaf: NodeId) -> Vec<AddressId> {
         let nodes = &self.nodes[recording];
-        let mut path: Vec<AddressId> = tables
+        let mut path: Vec<AddressId> = paths
             .nodes
             .walk(leaf)
             .enumerate()
@@ -301,7 +305,8 @@ mod tests {
     #[test]
     fn a_node_is_asked_for_as_what_it_is_in_stacks_that_have_samples() {
         let (tables, cells) = (tables("/bin/x"), cells(&[1, 2]));
-        let addresses = gather(&[Used { tables: &tables, cells: &cells }]);
+        let addresses =
+            gather(&[Used { tables: &tables, paths: &Paths::recorded(&tables), cells: &cells }]);
         let at = |value, is_return| Address { value, is_return };
         assert_eq!(addresses.groups.len(), 1);
         assert_eq!(
@@ -309,9 +314,12 @@ mod tests {
             [at(0x100, true), at(0x200, false), at(0x200, true), at(0x300, false)]
         );
         assert_eq!(addresses.count(), 4);
-        let path = addresses.path(0, &tables, NodeId(3));
+        let path = addresses.path(0, &Paths::recorded(&tables), NodeId(3));
         assert_eq!(path, [AddressId(0), AddressId(2), AddressId(3)]);
-        assert_eq!(addresses.path(0, &tables, NodeId(2)), [AddressId(0), AddressId(1)]);
+        assert_eq!(
+            addresses.path(0, &Paths::recorded(&tables), NodeId(2)),
+            [AddressId(0), AddressId(1)]
+        );
         assert_eq!(addresses.group_of(AddressId(3)), Some(0));
         assert_eq!(addresses.group_of(AddressId(4)), None);
     }
@@ -327,7 +335,12 @@ mod tests {
             let mut tables = tables("/bin/x");
             tables.modules.extend_from_slice(others);
             let cells = cells(&[1]);
-            let mut groups = gather(&[Used { tables: &tables, cells: &cells }]).groups;
+            let mut groups = gather(&[Used {
+                tables: &tables,
+                paths: &Paths::recorded(&tables),
+                cells: &cells,
+            }])
+            .groups;
             let group = groups.remove(0);
             (group.module.unwrap().build_id, group.assumed)
         };
@@ -341,11 +354,16 @@ mod tests {
     fn one_file_in_two_recordings_is_asked_once_and_two_files_are_not_mixed() {
         let (a, b, c) = (tables("/bin/x"), tables("/bin/x"), tables("/bin/y"));
         let cells = cells(&[1]);
-        let used: Vec<Used<'_>> =
-            [&a, &b, &c].iter().map(|tables| Used { tables, cells: &cells }).collect();
+        let paths = [&a, &b, &c].map(Paths::recorded);
+        let used: Vec<Used<'_>> = [&a, &b, &c]
+            .iter()
+            .zip(&paths)
+            .map(|(tables, paths)| Used { tables, paths, cells: &cells })
+            .collect();
         let addresses = gather(&used);
         assert_eq!(addresses.groups.len(), 2);
-        assert_eq!(addresses.path(0, &a, NodeId(3)), addresses.path(1, &b, NodeId(3)));
-        assert_ne!(addresses.path(0, &a, NodeId(3)), addresses.path(2, &c, NodeId(3)));
+        let path = |recording: usize| addresses.path(recording, &paths[recording], NodeId(3));
+        assert_eq!(path(0), path(1));
+        assert_ne!(path(0), path(2));
     }
 }

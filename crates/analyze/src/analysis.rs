@@ -15,12 +15,14 @@ use crate::import::Recording;
 use crate::locate::{FetchOutcome, Locator};
 use crate::modules::{self, GroupWeight, ModuleUse};
 use crate::naming::Naming;
+use crate::paths::Paths;
 use crate::plan::Filter;
 use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
 use crate::resolve::{Resolution, resolve};
 use crate::stacks::{Chains, Shape, Wholeness};
 use crate::symbol_cache::SymbolCache;
+use crate::unwind::unwind;
 
 /// One or more recordings, named and merged.
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub struct Analysis {
     pub processes: Vec<ProcessUse>,
     /// CPU time by how much of its stack is there.
     pub wholeness: BTreeMap<Wholeness, u64>,
+    /// CPU time of stacks of which not all is there, by cause and by the module (its short name) whose
+    /// code is where it lacks.
+    pub lacking: BTreeMap<(Wholeness, String), u64>,
     /// CPU time by who named the code that ran.
     pub naming: Naming,
     /// Modules on the stacks, the one that lacks most names first.
@@ -146,17 +151,19 @@ pub fn analyze(
     let names: Vec<ProcessNames> =
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
     let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
+    let mut paths: Vec<Paths<'_>> = Vec::new();
     let mut anything = false;
     let mut weight = 0u64;
     for (recording, names) in recordings.iter().zip(&names) {
         let event = cpu_event(recording)?;
         let keep = keep(recording, filter, names);
         anything |= !keep.is_nothing();
-        let cells = collapse(recording, event, &keep);
+        let mut cells = collapse(recording, event, &keep);
         let everything = cells.total().weight.saturating_add(cells.filtered.weight);
         weight = weight
             .checked_add(everything)
             .ok_or_else(|| Error::AbsurdWeight { path: recording.path().into() })?;
+        paths.push(unwind(recording, &mut cells, locator));
         collapsed.push((event, cells));
     }
     if !filter.is_empty() && !anything {
@@ -166,8 +173,8 @@ pub fn analyze(
 
     let used: Vec<Used<'_>> = recordings
         .iter()
-        .zip(&collapsed)
-        .map(|(recording, (_, cells))| Used { tables: recording.tables(), cells })
+        .zip(collapsed.iter().zip(&paths))
+        .map(|(recording, ((_, cells), paths))| Used { tables: recording.tables(), paths, cells })
         .collect();
     let addresses = gather(&used);
     let fetched = prefetch(&addresses, &used, locator);
@@ -179,7 +186,7 @@ pub fn analyze(
     for (index, used) in used.iter().enumerate() {
         let chains = Chains {
             recording: index,
-            tables: used.tables,
+            paths: used.paths,
             processes: &names[index],
             addresses: &addresses,
             resolution: &resolution,
@@ -213,6 +220,8 @@ struct Totals {
     tree: CallTree,
     processes: FxHashMap<(usize, u32), u64>,
     wholeness: BTreeMap<Wholeness, u64>,
+    /// By group and [`Wholeness`].
+    lacking: BTreeMap<(Wholeness, u32), u64>,
     naming: Naming,
     groups: Vec<GroupWeight>,
 }
@@ -223,6 +232,7 @@ impl Totals {
             tree: CallTree::with_frames(frames),
             processes: FxHashMap::default(),
             wholeness: BTreeMap::new(),
+            lacking: BTreeMap::new(),
             naming: Naming::default(),
             groups: vec![GroupWeight::default(); groups],
         }
@@ -234,6 +244,9 @@ impl Totals {
             self.tree.add(&chain.frames, cell.weight);
             *self.processes.entry((chains.recording, cell.process.0)).or_default() += cell.weight;
             *self.wholeness.entry(chain.wholeness).or_default() += cell.weight;
+            if let Some(group) = chain.cause {
+                *self.lacking.entry((chain.wholeness, group)).or_default() += cell.weight;
+            }
             self.naming.add(chain.leaf, cell.weight);
             modules::add(&mut self.groups, &chain, cell.weight);
         }
@@ -269,6 +282,7 @@ impl Totals {
             period_ns: recorded.iter().filter_map(|r| Some(r.event()?.period)).max().unwrap_or(0),
             processes: process_rows(&self.processes, recordings),
             wholeness: self.wholeness,
+            lacking: modules::lacking(&self.lacking, addresses),
             naming: self.naming,
             modules: modules::rows(&self.groups, recordings, addresses, resolution, |frame| {
                 self.tree.frames.get(frame).source

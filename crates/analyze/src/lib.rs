@@ -1,12 +1,13 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
 //! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `addresses` gathers what was hit, `prefetch` asks servers for files, `locate`
-//! finds them (`kernel` the kernel's), `resolve` names each address once (`cached_symbols` asks the
-//! files, or `symbol_cache` in their place), `stacks` makes a call tree of it, `naming` and `modules`
-//! count what has names, `diff` compares two, `story` puts the difference into words. `report`, `bill`
-//! (what missing names cost), `diff_report`, `fetched` and `caption` say it; `run` does it all for a
-//! command line. `lookup` is the look-up on its own: `analyze symbolize FILE`.
+//! by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `prefetch` asks
+//! servers for files, `locate` finds them (`kernel` the kernel's), `resolve` names each address once
+//! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
+//! it, `naming` and `modules` count what has names, `diff` compares two, `story` puts the difference
+//! into words. `report`, `bill` (what missing names cost), `diff_report`, `fetched` and `caption` say
+//! it; `run` does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize
+//! FILE`.
 //!
 //! ```no_run
 //! use analyze::{Filter, Locator, Recording, Search, Shape, SymbolCache};
@@ -40,6 +41,7 @@ mod modules;
 mod naming;
 mod output;
 mod passing;
+mod paths;
 mod plan;
 mod prefetch;
 mod processes;
@@ -50,6 +52,7 @@ mod run;
 mod stacks;
 mod story;
 mod symbol_cache;
+mod unwind;
 mod wording;
 
 pub use account::{Account, Spans};

@@ -8,8 +8,8 @@ use crate::addresses::{Addresses, Group};
 use crate::import::Recording;
 use crate::kernel::Refused;
 use crate::locate::Trust;
-use crate::resolve::Resolution;
-use crate::stacks::Chain;
+use crate::resolve::{Resolution, short_name};
+use crate::stacks::{Chain, Wholeness};
 
 /// CPU time in a module's code.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -36,6 +36,7 @@ impl Weight {
 pub struct GroupWeight {
     all: Weight,
     nameless: Weight,
+    mendable: u64,
 }
 
 /// A module and how well it could be named.
@@ -51,6 +52,8 @@ pub struct ModuleUse {
     pub weight: Weight,
     /// CPU time in its code that has no name.
     pub nameless: Weight,
+    /// CPU time of stacks that its file would let be unwound further.
+    pub mendable_weight: u64,
     /// Why names are missing, where any are; of several reasons that of most addresses.
     pub reason: Option<NoName>,
     /// Who gave the names that there are.
@@ -65,6 +68,9 @@ pub struct ModuleUse {
 
 /// Adds a stack's weight to the modules on it.
 pub fn add(groups: &mut [GroupWeight], chain: &Chain, weight: u64) {
+    if let (Some(group), true) = (chain.cause, chain.mendable) {
+        groups[group as usize].mendable += weight;
+    }
     for (position, (group, nameless)) in chain.groups.iter().enumerate() {
         let sums = &mut groups[*group as usize];
         sums.all.total += weight;
@@ -110,6 +116,7 @@ pub fn rows(
             made_by: made_by(group, module, recordings),
             weight: weights[index].all,
             nameless: weights[index].nameless,
+            mendable_weight: weights[index].mendable,
             reason: reason.map(|(reason, _)| *reason),
             sources: std::mem::take(&mut sources[index]),
             trust: located.map(|l| if group.assumed { Trust::Unverified } else { l.trust }),
@@ -118,6 +125,22 @@ pub fn rows(
         });
     }
     rows.sort_by_key(|row| std::cmp::Reverse((row.nameless.total, row.nameless.self_weight)));
+    rows
+}
+
+/// CPU time of stacks of which not all is there, by cause and module. Modules of several recordings
+/// that have one name are one cause.
+#[must_use]
+pub fn lacking(
+    groups: &BTreeMap<(Wholeness, u32), u64>,
+    addresses: &Addresses,
+) -> BTreeMap<(Wholeness, String), u64> {
+    let mut rows = BTreeMap::new();
+    for ((wholeness, group), weight) in groups {
+        let module = &addresses.groups[*group as usize].module;
+        let name = module.as_ref().map_or_else(|| "code in no known mapping".into(), short_name);
+        *rows.entry((*wholeness, name)).or_default() += weight;
+    }
     rows
 }
 

@@ -38,10 +38,10 @@ fn weights(addresses: &Addresses, used: &[Used<'_>]) -> Vec<u64> {
     let mut on_stack: Vec<usize> = Vec::new();
     for (recording, used) in used.iter().enumerate() {
         for cell in &used.cells.rows {
-            let stack = used.tables.stacks.get(cell.stack);
+            let stack = used.paths.stacks.get(cell.stack);
             on_stack.clear();
             for leaf in [stack.user, stack.kernel] {
-                let path = addresses.path(recording, used.tables, leaf);
+                let path = addresses.path(recording, used.paths, leaf);
                 on_stack.extend(path.into_iter().filter_map(|id| addresses.group_of(id)));
             }
             on_stack.sort_unstable();
@@ -60,6 +60,7 @@ mod tests {
     use super::*;
     use crate::addresses::gather;
     use crate::collapse::{Cell, Cells};
+    use crate::paths::Paths;
     use profile::{
         ModuleId, ModuleKind, Node, NodeId, ProcessId, Stack, StackEnd, StackId, Tables,
     };
@@ -87,7 +88,8 @@ mod tests {
             samples: *weight,
         });
         let cells = Cells { rows: rows.collect(), ..Cells::default() };
-        let used = [Used { tables: &tables, cells: &cells }];
+        let paths = Paths::recorded(&tables);
+        let used = [Used { tables: &tables, paths: &paths, cells: &cells }];
         let addresses = gather(&used);
         let hot = hot(&addresses, &used);
         let hot: Vec<(String, u64)> =

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use profile::{StackEnd, Warning};
 use render::safe_text::clean;
 use render::terminal::{SortBy, TableOptions, top_functions};
+use symbolize::unwind::{NoRule, Stop};
 
 use crate::analysis::{Analysis, Recorded};
 use crate::bill;
@@ -101,6 +102,7 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
         ));
     }
     lines.push(("Stacks", stacks(analysis)));
+    lines.extend(lacking(analysis));
     lines.push(("Names", analysis.naming.describe()));
     lines.extend(unverified(analysis));
     lines
@@ -108,8 +110,17 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
 
 fn stacks(analysis: &Analysis) -> String {
     let whole = analysis.total.weight;
-    let complete = analysis.wholeness.get(&Wholeness::Complete).copied().unwrap_or(0);
-    let mut parts = vec![format!("{} complete", percent(complete, whole))];
+    let weight = |kind| analysis.wholeness.get(&kind).copied().unwrap_or(0);
+    let repaired = weight(Wholeness::Repaired);
+    let complete = weight(Wholeness::Complete) + repaired;
+    let mut parts = vec![match repaired {
+        0 => format!("{} complete", percent(complete, whole)),
+        _ => format!(
+            "{} complete ({} repaired with unwind tables)",
+            percent(complete, whole),
+            percent(repaired, whole)
+        ),
+    }];
     let mut others: Vec<(u64, &str)> = analysis
         .wholeness
         .iter()
@@ -123,7 +134,7 @@ fn stacks(analysis: &Analysis) -> String {
 
 fn describe(kind: Wholeness) -> Option<&'static str> {
     match kind {
-        Wholeness::Complete => None,
+        Wholeness::Complete | Wholeness::Repaired => None,
         Wholeness::Unchecked => Some("not checked (no unwind tables, or no file)"),
         Wholeness::CallerSkipped => Some("with a caller that may be missing"),
         Wholeness::Cut(end) => Some(match end {
@@ -134,7 +145,36 @@ fn describe(kind: Wholeness) -> Option<&'static str> {
             StackEnd::LostBlock => "lost in a damaged block",
             StackEnd::Complete | StackEnd::NoUser => return None,
         }),
+        Wholeness::Stopped(stop) => Some(match stop {
+            Stop::NoRule(NoRule::NoFile) => "cut: the file with the unwind tables is not here",
+            Stop::NoRule(NoRule::NoTables | NoRule::NotCovered) => {
+                "cut: code without unwind tables"
+            }
+            Stop::NoRule(NoRule::Damaged) | Stop::Absurd => "cut: unwind tables make no sense",
+            Stop::NotKept => "cut: a register was not recorded",
+            Stop::Beyond => "cut: deeper than the recorded part of the stack",
+            Stop::NotCode => "cut: no code to return to",
+            Stop::TooDeep => "cut: too deep",
+        }),
     }
+}
+
+/// In which modules stacks lack something, the worst first.
+fn lacking(analysis: &Analysis) -> Option<Line> {
+    const NAMED: usize = 3;
+    let unwound = |kind: &Wholeness| matches!(kind, Wholeness::Repaired | Wholeness::Stopped(_));
+    // Without unwinding every library would be a cause.
+    if !analysis.wholeness.keys().any(unwound) {
+        return None;
+    }
+    let mut rows: Vec<_> = analysis.lacking.iter().collect();
+    rows.sort_by_key(|(_, weight)| std::cmp::Reverse(**weight));
+    let shown = rows.iter().take(NAMED).filter_map(|((kind, module), weight)| {
+        let share = percent(**weight, analysis.total.weight);
+        Some(format!("{share} in {module} ({})", describe(*kind)?.trim_start_matches("cut: ")))
+    });
+    let shown: Vec<String> = shown.collect();
+    (!shown.is_empty()).then(|| ("Not whole", shown.join("; ")))
 }
 
 /// Modules taken without a proof that they are the ones that ran.

@@ -248,7 +248,7 @@ impl<'a> Source<'a> {
 
 /// Recorded segments are those of the file that ran. Without them the file's own serve; those of a
 /// separate debug file do not, their offsets are its own.
-fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
+pub fn segments(module: &Module, image: Option<&[u8]>) -> Vec<Segment> {
     if !module.segments.is_empty() {
         return module.segments.clone();
     }

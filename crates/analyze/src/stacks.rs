@@ -3,13 +3,15 @@
 //! Two things are never claimed silently. A chain that was cut hangs under a marker that says why,
 //! never as if its top were the root. And where a frame-pointer walk came through a function that had
 //! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
-//! the next frame that was recorded.
+//! the next frame that was recorded. Where unwinding has proven what stands there, there is no marker.
 
-use profile::{Frame, FrameId, FrameKind, FrameTable, NoName, StackEnd, Tables};
+use profile::{Frame, FrameId, FrameKind, FrameTable, NoName, StackEnd};
+use symbolize::unwind::{NoRule, Step, Stop, WalkEnd};
 
 use crate::addresses::{AddressId, Addresses};
 use crate::collapse::Cell;
 use crate::naming::Named;
+use crate::paths::{Paths, Unwound};
 use crate::processes::ProcessNames;
 use crate::resolve::{Caller, Resolution};
 
@@ -34,12 +36,23 @@ impl Default for Shape {
 pub enum Wholeness {
     /// From a root to the leaf.
     Complete,
+    /// Likewise, but not as it was recorded: unwinding inserted or added callers.
+    Repaired,
     /// Nothing says that a caller is missing, but for a module without unwind information.
     Unchecked,
     /// A caller may have been skipped.
     CallerSkipped,
     /// Cut, and why.
     Cut(StackEnd),
+    /// Unwinding did not reach a root either, and why.
+    Stopped(Stop),
+}
+
+impl Wholeness {
+    /// Whether the stack hangs under a marker that says why it was cut.
+    fn is_cut(self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Stopped(_))
+    }
 }
 
 /// A stack as frames.
@@ -49,6 +62,10 @@ pub struct Chain {
     pub frames: Vec<FrameId>,
     /// How much of it is there.
     pub wholeness: Wholeness,
+    /// The group whose code is the cause, where not all is there.
+    pub cause: Option<u32>,
+    /// Whether the module's file would let the stack be unwound further.
+    pub mendable: bool,
     /// Who named the code that ran, or why nobody did.
     pub leaf: Named,
     /// Groups ([`crate::addresses::Group`]) on the stack, each once, and whether frames of it lack
@@ -67,6 +84,20 @@ fn cut_marker(end: StackEnd) -> Option<&'static str> {
         StackEnd::Fault => Some("[truncated: page not present]"),
         StackEnd::MapsUnknown => Some("[truncated: mappings unknown]"),
         StackEnd::LostBlock => Some(LOST),
+    }
+}
+
+/// The marker under which a stack hangs that unwinding could not take further.
+fn stop_marker(stop: Stop) -> &'static str {
+    match stop {
+        Stop::NoRule(NoRule::NoFile) => "[truncated: file with unwind tables not found]",
+        Stop::NoRule(NoRule::NoTables | NoRule::NotCovered) => "[truncated: no unwind tables]",
+        Stop::NoRule(NoRule::Damaged) => "[truncated: unwind tables are damaged]",
+        Stop::NotKept => "[truncated: a register was not recorded]",
+        Stop::Beyond => "[truncated: beyond the recorded part]",
+        Stop::NotCode => "[truncated: no code to return to]",
+        Stop::Absurd => "[truncated: unwind tables lead nowhere]",
+        Stop::TooDeep => "[truncated: too deep]",
     }
 }
 
@@ -94,8 +125,8 @@ const STARTS_THREADS: [&str; 10] = [
 pub struct Chains<'a> {
     /// Which recording, in [`Addresses`].
     pub recording: usize,
-    /// Its tables.
-    pub tables: &'a Tables,
+    /// Its call paths.
+    pub paths: &'a Paths<'a>,
     /// Its processes' frames.
     pub processes: &'a ProcessNames,
     /// Numbers of addresses.
@@ -113,10 +144,14 @@ fn marker(frames: &mut FrameTable, name: &str) -> FrameId {
 impl Chains<'_> {
     /// The frames of one stack in one process.
     pub fn chain(&self, cell: &Cell, frames: &mut FrameTable) -> Chain {
-        let stack = self.tables.stacks.get(cell.stack);
+        let stack = self.paths.stacks.get(cell.stack);
+        let unwound = self.paths.unwound(cell.stack);
+        let repaired = unwound.is_some_and(|unwound| unwound.repaired);
         let mut chain = Chain {
             frames: vec![self.processes.frame(cell.process, frames)],
-            wholeness: Wholeness::Complete,
+            wholeness: if repaired { Wholeness::Repaired } else { Wholeness::Complete },
+            cause: None,
+            mendable: false,
             leaf: Err(match stack.end {
                 StackEnd::LostBlock => NoName::LostBlock,
                 _ => NoName::Unmapped,
@@ -124,27 +159,64 @@ impl Chains<'_> {
             groups: Vec::new(),
             leaf_group: None,
         };
-        let user = self.addresses.path(self.recording, self.tables, stack.user);
-        let end = self.why_it_ends(stack.end, &user, frames);
-        if let Some(name) = cut_marker(end) {
-            let cut = marker(frames, name);
-            if chain.frames[0] != cut {
-                chain.frames.push(cut);
-            }
-            chain.wholeness = Wholeness::Cut(end);
-        }
+        let user = self.addresses.path(self.recording, self.paths, stack.user);
+        self.note_end(&mut chain, stack.end, unwound, &user, frames);
         for (index, id) in user.iter().enumerate() {
-            if !self.starts_threads(*id, user.get(index + 1), frames) {
-                let is_leaf = index + 1 == user.len();
-                self.note_caller(&mut chain, *id, index == 0, is_leaf, frames);
+            let depth = user.len() - 1 - index;
+            let step = unwound.map_or(Step::Recorded, |unwound| unwound.step(depth));
+            if step == Step::Gap {
+                self.mark_skipped(&mut chain, *id, frames);
+            } else if step == Step::Recorded
+                && !self.starts_threads(*id, user.get(index + 1), frames)
+            {
+                self.note_caller(&mut chain, *id, index == 0, depth == 0, frames);
             }
             self.push(&mut chain, *id, true, frames);
         }
-        let kernel = self.addresses.path(self.recording, self.tables, stack.kernel);
+        let kernel = self.addresses.path(self.recording, self.paths, stack.kernel);
         for id in kernel {
             self.push(&mut chain, id, self.shape.kernel, frames);
         }
         chain
+    }
+
+    /// Sets a marker where a stack was cut.
+    fn note_end(
+        &self,
+        chain: &mut Chain,
+        end: StackEnd,
+        unwound: Option<&Unwound>,
+        user: &[AddressId],
+        frames: &mut FrameTable,
+    ) {
+        let end = self.why_it_ends(end, user, frames);
+        let (name, wholeness) = match (unwound.map(|unwound| unwound.end), end) {
+            (Some(WalkEnd::Root), _) => return,
+            // Where a zero ends a chain in code without tables, nothing speaks against it.
+            (Some(WalkEnd::Stopped(stop, _)), StackEnd::Complete)
+                if !matches!(stop, Stop::NoRule(_)) && !self.is_start(user, frames) =>
+            {
+                (stop_marker(stop), Wholeness::Stopped(stop))
+            }
+            (Some(WalkEnd::Stopped(stop, _)), end) if end != StackEnd::Complete => {
+                chain.mendable = stop == Stop::NoRule(NoRule::NoFile);
+                (stop_marker(stop), Wholeness::Stopped(stop))
+            }
+            _ => match cut_marker(end) {
+                Some(name) => (name, Wholeness::Cut(end)),
+                None => return,
+            },
+        };
+        let cut = marker(frames, name);
+        if chain.frames[0] != cut {
+            chain.frames.push(cut);
+        }
+        chain.wholeness = wholeness;
+        chain.cause = user.first().map(|root| self.resolution.get(*root).group);
+    }
+
+    fn is_start(&self, user: &[AddressId], frames: &FrameTable) -> bool {
+        user.first().is_some_and(|root| self.starts_threads(*root, user.get(1), frames))
     }
 
     /// What the end of a walk means, given the code where it ended.
@@ -158,7 +230,7 @@ impl Chains<'_> {
         let by_register = matches!(end, StackEnd::Complete | StackEnd::Fault | StackEnd::NotCode);
         match user.first() {
             Some(root) if by_register => {
-                if self.starts_threads(*root, user.get(1), frames) {
+                if self.is_start(user, frames) {
                     StackEnd::Complete
                 } else if self.resolution.get(*root).caller == Caller::Skipped {
                     StackEnd::NotCode
@@ -205,15 +277,27 @@ impl Chains<'_> {
                 if is_leaf && !is_root && resolved.no_name.is_some() {
                     chain.frames.push(marker(frames, CALLER_SKIPPED));
                 }
-                chain.wholeness = chain.wholeness.max(Wholeness::Unchecked);
+                self.lower(chain, id, Wholeness::Unchecked);
             }
             Caller::Skipped => {
                 // At the root of a cut chain the marker that stands there says it already.
-                if !(is_root && matches!(chain.wholeness, Wholeness::Cut(_))) {
-                    chain.frames.push(marker(frames, CALLER_SKIPPED));
+                if !(is_root && chain.wholeness.is_cut()) {
+                    self.mark_skipped(chain, id, frames);
                 }
-                chain.wholeness = chain.wholeness.max(Wholeness::CallerSkipped);
             }
+        }
+    }
+
+    fn mark_skipped(&self, chain: &mut Chain, id: AddressId, frames: &mut FrameTable) {
+        chain.frames.push(marker(frames, CALLER_SKIPPED));
+        self.lower(chain, id, Wholeness::CallerSkipped);
+    }
+
+    /// Notes that not all is there, and in which module, unless something worse is known.
+    fn lower(&self, chain: &mut Chain, id: AddressId, to: Wholeness) {
+        if chain.wholeness < to {
+            chain.wholeness = to;
+            chain.cause = Some(self.resolution.get(id).group);
         }
     }
 
@@ -240,189 +324,4 @@ impl Chains<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::addresses::{Used, gather};
-    use crate::collapse::Cells;
-    use crate::resolve::{ModuleFiles, Resolved};
-    use profile::{
-        CgroupId, Module, ModuleId, ModuleKind, NameSource, NoName, Node, NodeId, Pid, Process,
-        ProcessId, Stack, StackId, Text, Thread, Tid,
-    };
-
-    /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
-    /// caller that the walk skips, "a?" unknown, "a^" outermost, "-" without a name.
-    fn resolved(code: &str, frames: &mut FrameTable) -> Resolved {
-        let (code, caller) = match code.chars().last() {
-            Some('!') => (&code[..code.len() - 1], Caller::Skipped),
-            Some('?') => (&code[..code.len() - 1], Caller::Unknown),
-            Some('^') => (&code[..code.len() - 1], Caller::Outermost),
-            _ => (code, Caller::Next),
-        };
-        let no_name = (code == "-").then_some(NoName::NoFile);
-        let ids = code
-            .split('+')
-            .enumerate()
-            .map(|(i, name)| {
-                let mut frame = Frame::new(name, "m", FrameKind::User);
-                frame.inlined = i > 0;
-                frames.intern(frame)
-            })
-            .collect();
-        Resolved { frames: ids, group: 0, no_name, caller }
-    }
-
-    /// The chain of one stack: user and kernel addresses root first, in words.
-    fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chain) {
-        let mut tables = Tables::default();
-        let process = Process {
-            pid: Pid(7),
-            start_ns: 0,
-            image: 0,
-            image_ns: 0,
-            parent: ProcessId::NONE,
-            ns_pid: 0,
-            cgroup: CgroupId::NONE,
-            exe: ModuleId::NONE,
-            argv0: Text::default(),
-        };
-        tables.processes.push(process);
-        let comm = "server".into();
-        tables.threads.push(Thread { tid: Tid(7), process: ProcessId(1), comm, start_ns: 0 });
-        tables.modules.push(Module::new(ModuleKind::File, "/m"));
-        let mut codes = Vec::new();
-        let mut push = |path: &str| {
-            path.split_whitespace().fold(NodeId::NONE, |parent, code| {
-                codes.push(code.to_owned());
-                let address = codes.len() as u64;
-                tables.nodes.push(Node { parent, module: ModuleId(1), address })
-            })
-        };
-        let (user, kernel) = (push(user), push(kernel));
-        tables.stacks.push(Stack { user, kernel, end });
-        let cell = Cell { process: ProcessId(1), stack: StackId(1), weight: 1, samples: 1 };
-        let cells = Cells { rows: vec![cell], ..Cells::default() };
-        let addresses = gather(&[Used { tables: &tables, cells: &cells }]);
-        let mut frames = FrameTable::default();
-        // Addresses are numbered in the order of their values, and that is the order of the codes.
-        let rows = codes.iter().map(|code| resolved(code, &mut frames)).collect();
-        let resolution = Resolution {
-            rows,
-            files: vec![ModuleFiles { located: None, vmlinux: None, refused: None }],
-        };
-        let processes = ProcessNames::new(&tables);
-        let chains = Chains {
-            recording: 0,
-            tables: &tables,
-            processes: &processes,
-            addresses: &addresses,
-            resolution: &resolution,
-            shape,
-        };
-        let chain = chains.chain(&cell, &mut frames);
-        let names: Vec<&str> = chain.frames.iter().map(|f| &*frames.get(*f).name).collect();
-        (names.join(" "), chain)
-    }
-
-    fn names(user: &str, kernel: &str, end: StackEnd) -> String {
-        chain(user, kernel, end, Shape::default()).0
-    }
-
-    #[test]
-    fn a_stack_is_the_process_then_user_then_kernel_frames_root_first() {
-        let (names, chain) =
-            chain("start^ main serve+parse", "sys read", StackEnd::Complete, Shape::default());
-        assert_eq!(names, "server start main serve parse sys read");
-        assert_eq!(chain.wholeness, Wholeness::Complete);
-        assert_eq!(chain.leaf, Ok(NameSource::Given));
-        assert_eq!(self::names("", "kthread work", StackEnd::NoUser), "server kthread work");
-    }
-
-    #[test]
-    fn a_marker_stands_between_a_function_and_a_frame_that_need_not_be_its_caller() {
-        let complete = StackEnd::Complete;
-        assert_eq!(
-            names("start^ main serve epoll_wait+inner!", "sys", complete),
-            "server start main serve [caller may be missing] epoll_wait inner sys"
-        );
-        assert_eq!(
-            names("start^ main f! g", "", complete),
-            "server start main [caller may be missing] f g"
-        );
-        let skipped = chain("start^ f! g", "", complete, Shape::default()).1;
-        assert_eq!(skipped.wholeness, Wholeness::CallerSkipped);
-    }
-
-    #[test]
-    fn the_first_function_of_a_thread_has_no_caller_to_miss() {
-        assert_eq!(names("start^", "", StackEnd::Complete), "server start");
-    }
-
-    #[test]
-    fn a_cut_stack_hangs_under_the_reason_and_says_it_once() {
-        for (end, marker) in [
-            (StackEnd::DepthLimit, "[truncated: depth limit]"),
-            (StackEnd::NotCode, "[truncated: no frame pointers]"),
-            (StackEnd::MapsUnknown, "[truncated: mappings unknown]"),
-            (StackEnd::LostBlock, LOST),
-        ] {
-            assert_eq!(names("f! g", "", end), format!("server {marker} f g"));
-            let cut = chain("f g?", "", end, Shape::default()).1;
-            assert_eq!(cut.wholeness, Wholeness::Cut(end));
-        }
-    }
-
-    #[test]
-    fn a_register_that_is_no_frame_pointer_says_nothing_of_the_end() {
-        assert_eq!(names("f!", "", StackEnd::Complete), "server [truncated: no frame pointers] f");
-        assert_eq!(names("f g", "", StackEnd::Fault), "server [truncated: page not present] f g");
-        assert_eq!(names("f!", "", StackEnd::Fault), "server [truncated: no frame pointers] f");
-        assert_eq!(
-            names("f g!", "", StackEnd::Fault),
-            "server [truncated: page not present] f [caller may be missing] g"
-        );
-    }
-
-    #[test]
-    fn code_that_starts_programs_and_threads_misses_nobody() {
-        let complete = StackEnd::Complete;
-        assert_eq!(
-            names("_start^ __libc_start_call_main! main", "", complete),
-            "server _start __libc_start_call_main main"
-        );
-        assert_eq!(names("start_thread! f", "", complete), "server start_thread f");
-        for end in [StackEnd::NotCode, StackEnd::Fault] {
-            assert_eq!(
-                names("__libc_start_call_main! main f", "", end),
-                "server __libc_start_call_main main f"
-            );
-        }
-        assert_eq!(
-            names("start_thread! f", "", StackEnd::DepthLimit),
-            "server [truncated: depth limit] start_thread f"
-        );
-        assert_eq!(names("-! main f", "", complete), "server - main f", "a stripped library");
-        assert_eq!(names("-! f", "", complete), "server [truncated: no frame pointers] - f");
-    }
-
-    #[test]
-    fn code_without_unwind_tables_is_counted_and_marked_where_its_file_is_not_here() {
-        let (names, chain) = chain("main jit?", "", StackEnd::Complete, Shape::default());
-        assert_eq!(names, "server main jit");
-        assert_eq!(chain.wholeness, Wholeness::Unchecked);
-        assert_eq!(chain.groups, [(0, false)]);
-        let (names, chain) = self::chain("main -? -?", "", StackEnd::Complete, Shape::default());
-        assert_eq!(names, "server main - [caller may be missing] -", "only a leaf");
-        assert_eq!(chain.wholeness, Wholeness::Unchecked);
-        assert_eq!(chain.leaf, Err(NoName::NoFile));
-        assert_eq!((chain.groups, chain.leaf_group), (vec![(0, true)], Some(0)));
-    }
-
-    #[test]
-    fn what_is_not_shown_leaves_its_weight_to_its_caller() {
-        let shape = Shape { kernel: false, inlines: false };
-        let (names, chain) = chain("main serve+parse", "sys", StackEnd::Complete, shape);
-        assert_eq!(names, "server main serve");
-        assert_eq!(chain.leaf, Ok(NameSource::Given));
-    }
-}
+mod tests;

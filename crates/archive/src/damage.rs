@@ -150,6 +150,7 @@ impl Archive {
             .others
             .par_iter()
             .chain(self.index.embeds.par_iter())
+            .chain(self.index.slices.par_iter())
             .filter_map(|frame| check(&self.source, frame).err().map(|why| (frame.header.seq, why)))
             .collect();
         let others = others.iter().map(|(seq, why)| format!("block {seq} is lost: {why}"));

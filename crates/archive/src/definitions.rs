@@ -240,12 +240,15 @@ impl Definitions {
     fn add_stacks(&mut self, ids: &mut EpochIds, content: &[u8], stacks: &StackColumns) {
         let [mut user, mut kernel, mut end] =
             stacks.columns.clone().map(|column| Varints(&content[column]));
+        let mut sliced = Varints(&content[stacks.optional.clone()]);
         for _ in 0..stacks.rows {
             let user = ids.nodes.resolve(user.next() as u32).map(NodeId);
             let kernel = ids.nodes.resolve(kernel.next() as u32).map(NodeId);
+            let sliced = sliced.next() != 0;
             let id = match (user, kernel, rows::read_stack_end(end.next())) {
                 (Some(user), Some(kernel), Some(end)) => {
-                    self.unifier.stack(&mut self.tables.stacks, Stack { user, kernel, end })
+                    let (row, stacks) = (Stack { user, kernel, end }, &mut self.tables.stacks);
+                    if sliced { stacks.push(row).0 } else { self.unifier.stack(stacks, row) }
                 }
                 _ => 0,
             };
@@ -332,13 +335,13 @@ impl Lists {
                 (7, Value::Varint(first)) => lists.first[MODULES] = first as u32,
                 (8, Value::Bytes(at)) => lists.rows[MODULES].push(at),
                 (9, Value::Bytes(at)) => {
-                    lists.nodes = Columns::find(content, at, Some(1), [2, 3, 4])?;
+                    lists.nodes = Columns::find(content, at, Some(1), [2, 3, 4], None)?;
                 }
                 (10, Value::Bytes(at)) => {
-                    lists.stacks = Columns::find(content, at, Some(1), [2, 3, 4])?;
+                    lists.stacks = Columns::find(content, at, Some(1), [2, 3, 4], Some(5))?;
                 }
                 (11, Value::Bytes(at)) => {
-                    lists.mappings = Columns::find(content, at, None, [1, 2, 3, 4, 5, 6])?;
+                    lists.mappings = Columns::find(content, at, None, [1, 2, 3, 4, 5, 6], None)?;
                 }
                 (12, Value::Bytes(at)) => lists.symbols.push(at),
                 (13, Value::Varint(first)) => lists.first[LABEL_SETS] = first as u32,
@@ -354,16 +357,17 @@ type NodeColumns = Columns<3>;
 type StackColumns = Columns<3>;
 type MappingColumns = Columns<6>;
 
-/// Equally long packed columns.
+/// Equally long packed columns, and one that may be absent.
 struct Columns<const N: usize> {
     first: u32,
     rows: usize,
     columns: [Range<usize>; N],
+    optional: Range<usize>,
 }
 
 impl<const N: usize> Default for Columns<N> {
     fn default() -> Self {
-        Self { first: 0, rows: 0, columns: [const { 0..0 }; N] }
+        Self { first: 0, rows: 0, columns: [const { 0..0 }; N], optional: 0..0 }
     }
 }
 
@@ -373,6 +377,7 @@ impl<const N: usize> Columns<N> {
         message: Range<usize>,
         first: Option<u32>,
         numbers: [u32; N],
+        optional: Option<u32>,
     ) -> Result<Self, Malformed> {
         let mut found = Self::default();
         for field in Fields::new(content, message) {
@@ -380,6 +385,7 @@ impl<const N: usize> Columns<N> {
                 (number, Value::Varint(value)) if Some(number) == first => {
                     found.first = value as u32;
                 }
+                (number, Value::Bytes(at)) if Some(number) == optional => found.optional = at,
                 (number, Value::Bytes(at)) => {
                     let column = numbers.iter().position(|n| *n == number);
                     if let Some(column) = column {
@@ -395,6 +401,9 @@ impl<const N: usize> Columns<N> {
             if count(column)? != found.rows {
                 return Err(Malformed);
             }
+        }
+        if !found.optional.is_empty() && count(&found.optional)? != found.rows {
+            return Err(Malformed);
         }
         Ok(found)
     }

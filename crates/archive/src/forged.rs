@@ -119,7 +119,7 @@ fn nodes(first: u32, parent_distance: Vec<u32>) -> schema::Nodes {
 
 fn stacks(first: u32, user: Vec<u32>) -> schema::Stacks {
     let rows = user.len();
-    schema::Stacks { first, user, kernel: vec![0; rows], end: vec![0; rows] }
+    schema::Stacks { first, user, kernel: vec![0; rows], end: vec![0; rows], sliced: vec![] }
 }
 
 #[test]
@@ -189,16 +189,15 @@ fn unknown_kinds_of_blocks_are_hopped_over_and_checked() {
     let mut frames = Frames::new(&some_facts()).unwrap();
     let block = schema::Block { epoch: 1, start: Some(start()), ..schema::Block::default() };
     frames.push(Kind::Defs, Summary::default(), block).unwrap();
-    let unwind = schema::Unwind { data_seq: 1, ..schema::Unwind::default() };
-    let block = schema::Block { epoch: 1, unwind: Some(unwind), ..schema::Block::default() };
-    frames.push(Kind::Other(3), Summary::default(), block).unwrap();
+    let block = schema::Block { epoch: 1, ..schema::Block::default() };
+    frames.push(Kind::Other(77), Summary::default(), block).unwrap();
     let end = schema::End { reason: 1, ..schema::End::default() };
     let block = schema::Block { epoch: 1, end: Some(end), ..schema::Block::default() };
     frames.push(Kind::End, Summary::default(), block).unwrap();
     let mut bytes = frames.bytes.clone();
     assert!(Archive::from_bytes(frames.bytes).unwrap().damage().complete);
-    let unwind_at = bytes.windows(5).position(|w| w[..4] == *b"FARC" && w[4] == 3).unwrap();
-    bytes[unwind_at + 60 + 6] ^= 1;
+    let other_at = bytes.windows(5).position(|w| w[..4] == *b"FARC" && w[4] == 77).unwrap();
+    bytes[other_at + 60 + 6] ^= 1;
     let damage = Archive::from_bytes(bytes).unwrap().damage();
     assert_eq!(damage.statements, ["block 1 is lost: its checksum does not hold"]);
 }
@@ -224,4 +223,38 @@ fn totals_below_what_was_read_are_said() {
     let (_, damage) = open(vec![], vec![(summary, content)]);
     assert!(damage.statements[0].starts_with("more samples were read"), "{:?}", damage.statements);
     assert_eq!(damage.lost, []);
+}
+
+#[test]
+fn slices_whose_columns_do_not_fit_together_are_refused() {
+    let whole = schema::Slices {
+        stack: vec![1],
+        looked_at_words: vec![4],
+        kept: vec![2],
+        place: vec![6, 30],
+        module: vec![0, 0],
+        value: vec![8, 8],
+    };
+    let read = |slices: schema::Slices| {
+        let mut frames = Frames::new(&some_facts()).unwrap();
+        let block = schema::Block { epoch: 1, start: Some(start()), ..schema::Block::default() };
+        frames.push(Kind::Defs, Summary::default(), block).unwrap();
+        let block = schema::Block { epoch: 1, slices: Some(slices), ..schema::Block::default() };
+        frames.push(Kind::Slices, Summary::default(), block).unwrap();
+        let archive = Archive::from_bytes(frames.bytes).unwrap();
+        archive.slice_blocks().all(|block| block.is_ok())
+    };
+    assert!(read(whole.clone()));
+    let slices = |change: fn(&mut schema::Slices)| {
+        let mut slices = whole.clone();
+        change(&mut slices);
+        slices
+    };
+    assert!(!read(slices(|s| s.kept[0] = 3)), "more words than there are");
+    assert!(!read(slices(|s| s.kept[0] = 1)), "fewer");
+    assert!(!read(slices(|s| s.kept[0] = u32::MAX)), "absurdly many");
+    assert!(!read(slices(|s| s.place[1] = 0)), "two words in one place");
+    assert!(!read(slices(|s| s.place = vec![u32::MAX, 1])), "places that wrap");
+    assert!(!read(slices(|s| s.value.truncate(1))), "columns of unequal length");
+    assert!(!read(slices(|s| s.looked_at_words.clear())), "a column missing");
 }

@@ -29,9 +29,12 @@ pub(crate) enum Kind {
     Defs,
     #[default]
     Data,
+    /// What unwinding needs of stacks.
+    Slices,
+    /// A piece of a file.
     Embed,
     End,
-    /// Unwind data, or what a newer writer adds.
+    /// What a newer writer adds.
     Other(u8),
 }
 
@@ -40,6 +43,7 @@ impl Kind {
         match self {
             Self::Defs => 1,
             Self::Data => 2,
+            Self::Slices => 3,
             Self::Embed => 4,
             Self::End => 5,
             Self::Other(number) => number,
@@ -50,6 +54,7 @@ impl Kind {
         match number {
             1 => Self::Defs,
             2 => Self::Data,
+            3 => Self::Slices,
             4 => Self::Embed,
             5 => Self::End,
             other => Self::Other(other),

@@ -16,6 +16,8 @@ pub(crate) struct Index {
     pub others: Vec<Frame>,
     /// Pieces of embedded files.
     pub embeds: Vec<Frame>,
+    /// Slices of stacks.
+    pub slices: Vec<Frame>,
     /// Sequence numbers `from..to` that no frame has.
     pub gaps: Vec<(u32, u32)>,
     /// End of the latest span of a data frame.
@@ -69,6 +71,7 @@ impl Index {
             Kind::Defs => self.definitions.push(*frame),
             Kind::End => self.ends.push(*frame),
             Kind::Embed => self.embeds.push(*frame),
+            Kind::Slices => self.slices.push(*frame),
             Kind::Other(_) => self.others.push(*frame),
             Kind::Data => {
                 let sum = self.weight.checked_add(header.weight);

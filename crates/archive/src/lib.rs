@@ -75,6 +75,7 @@ mod rows;
 mod scan;
 #[allow(dead_code)] // messages that later issues write
 mod schema;
+mod slices;
 mod source;
 mod unify;
 mod writer;
@@ -86,4 +87,5 @@ pub use header::FORMAT;
 pub use inflate::LostReason;
 pub use limits::Limits;
 pub use reader::Archive;
+pub use slices::SliceBlock;
 pub use writer::{Flush, Sample, Writer};

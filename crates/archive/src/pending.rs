@@ -13,7 +13,7 @@ use crate::{Limits, rows, schema};
 const CLOSE_AT_BYTES: usize = 128 << 10;
 /// Upper bounds of a column row's serialised size: varints of 5 (32 bits) and 10 bytes (64 bits).
 const NODE_BYTES: usize = 5 + 5 + 10;
-const STACK_BYTES: usize = 5 + 5 + 1;
+const STACK_BYTES: usize = 5 + 5 + 1 + 1;
 const MAPPING_BYTES: usize = 5 + 10 + 10 + 10 + 5 + 10;
 /// Tag and length of an embedded row.
 const ROW_ENVELOPE_BYTES: usize = 6;
@@ -38,6 +38,8 @@ pub(crate) struct Pending {
     open: schema::Defs,
     nodes: Vec<Node>,
     stacks: Vec<Stack>,
+    /// Whether each of them has a slice.
+    sliced: Vec<bool>,
     mappings: Vec<Mapping>,
     /// Upper bound of the open Defs' serialised size.
     open_bytes: usize,
@@ -131,9 +133,10 @@ impl Pending {
         id
     }
 
-    pub fn stack(&mut self, row: Stack) -> StackId {
+    pub fn stack(&mut self, row: Stack, sliced: bool) -> StackId {
         self.counts.stacks += 1;
         self.stacks.push(row);
+        self.sliced.push(sliced);
         let id = StackId(self.counts.stacks);
         self.grow(STACK_BYTES);
         id
@@ -162,8 +165,9 @@ impl Pending {
             self.nodes.clear();
         }
         if !self.stacks.is_empty() {
-            defs.stacks = Some(stack_columns(&self.stacks, self.counts.stacks));
+            defs.stacks = Some(stack_columns(&self.stacks, &self.sliced, self.counts.stacks));
             self.stacks.clear();
+            self.sliced.clear();
         }
         if !self.mappings.is_empty() {
             defs.mappings = Some(mapping_columns(&self.mappings));
@@ -195,12 +199,13 @@ fn node_columns(nodes: &[Node], last: u32) -> schema::Nodes {
     columns
 }
 
-fn stack_columns(stacks: &[Stack], last: u32) -> schema::Stacks {
+fn stack_columns(stacks: &[Stack], sliced: &[bool], last: u32) -> schema::Stacks {
     schema::Stacks {
         first: last + 1 - stacks.len() as u32,
         user: stacks.iter().map(|s| s.user.0).collect(),
         kernel: stacks.iter().map(|s| s.kernel.0).collect(),
         end: stacks.iter().map(|s| rows::write_stack_end(s.end).into()).collect(),
+        sliced: if sliced.contains(&true) { sliced.to_vec() } else { Vec::new() },
     }
 }
 

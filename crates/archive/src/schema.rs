@@ -22,6 +22,8 @@ pub struct Block {
     pub embed: ::core::option::Option<Embed>,
     #[prost(message, optional, tag = "8")]
     pub end: ::core::option::Option<End>,
+    #[prost(message, optional, tag = "9")]
+    pub slices: ::core::option::Option<Slices>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Start {
@@ -377,6 +379,8 @@ pub struct Stacks {
     pub kernel: ::prost::alloc::vec::Vec<u32>,
     #[prost(enumeration = "StackEnd", repeated, tag = "4")]
     pub end: ::prost::alloc::vec::Vec<i32>,
+    #[prost(bool, repeated, tag = "5")]
+    pub sliced: ::prost::alloc::vec::Vec<bool>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Mappings {
@@ -637,6 +641,21 @@ pub struct Cost {
     pub bpf_runs: u64,
     #[prost(uint64, tag = "5")]
     pub peak_rss_bytes: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Slices {
+    #[prost(uint32, repeated, tag = "1")]
+    pub stack: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "2")]
+    pub looked_at_words: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "3")]
+    pub kept: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "4")]
+    pub place: ::prost::alloc::vec::Vec<u32>,
+    #[prost(uint32, repeated, tag = "5")]
+    pub module: ::prost::alloc::vec::Vec<u32>,
+    #[prost(sint64, repeated, tag = "6")]
+    pub value: ::prost::alloc::vec::Vec<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unwind {

@@ -4,14 +4,16 @@ use std::io::Write;
 
 use profile::{
     Cgroup, CgroupId, Clock, Cost, CpuLedger, End, EventId, Exit, HostSymbol, LabelSet, LabelSetId,
-    Mapping, Module, ModuleId, Node, NodeId, Process, ProcessId, RecordingFacts, Stack, StackId,
-    Thread, ThreadId, Unit,
+    Mapping, Module, ModuleId, Node, NodeId, Process, ProcessId, RecordingFacts, Slice, Stack,
+    StackId, Thread, ThreadId, Unit,
 };
 
 use crate::book::Book;
 use crate::frames::{Frames, Summary};
 use crate::header::Kind;
 use crate::pending::Pending;
+
+use crate::slices::PendingSlices;
 use crate::{Error, Limits, embed, facts as wire, schema};
 
 /// Rows of one Data at most: 45 bytes each in the worst case, so that a frame stays below 1 MiB.
@@ -84,6 +86,7 @@ pub struct Writer<W: Write> {
     samples: Vec<Row>,
     exits: Vec<Exit>,
     embeds: Vec<schema::Embed>,
+    slices: PendingSlices,
     book: Book,
     written_bytes: u64,
     failed: bool,
@@ -109,6 +112,7 @@ impl<W: Write> Writer<W> {
             samples: Vec::new(),
             exits: Vec::new(),
             embeds: Vec::new(),
+            slices: PendingSlices::default(),
             book: Book::default(),
             written_bytes: 0,
             failed: false,
@@ -182,7 +186,15 @@ impl<W: Write> Writer<W> {
 
     /// Defines a stack.
     pub fn stack(&mut self, row: Stack) -> StackId {
-        self.pending.stack(row)
+        self.pending.stack(row, false)
+    }
+
+    /// Defines a stack with what is needed to unwind its user path again. Its modules must be defined in
+    /// this epoch. A row of its own, whatever stacks with the same paths there are.
+    pub fn sliced_stack(&mut self, row: Stack, slice: &Slice) -> StackId {
+        let id = self.pending.stack(row, true);
+        self.slices.push(id, slice);
+        id
     }
 
     /// Notes a mapping.
@@ -293,6 +305,11 @@ impl<W: Write> Writer<W> {
         for defs in self.pending.take() {
             let block = schema::Block { defs: Some(defs), ..self.block() };
             self.frames.push(Kind::Defs, Summary::default(), block)?;
+            self.write_out_when_large()?;
+        }
+        for slices in self.slices.take() {
+            let block = schema::Block { slices: Some(slices), ..self.block() };
+            self.frames.push(Kind::Slices, Summary::default(), block)?;
             self.write_out_when_large()?;
         }
         for embed in std::mem::take(&mut self.embeds) {

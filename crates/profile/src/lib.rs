@@ -29,6 +29,7 @@ mod id;
 mod ledger;
 mod module;
 mod process;
+mod slice;
 mod stack;
 mod symbol;
 mod tables;
@@ -47,6 +48,7 @@ pub use id::{
 pub use ledger::{Cost, CpuLedger, DropCause, Ledger};
 pub use module::{BuildId, BuildIdFrom, Module, ModuleKind, Segment};
 pub use process::{Cgroup, Exit, LabelSet, Mapping, Process, Thread};
+pub use slice::{Kept, KeptValue, REGISTER_PLACES, Slice};
 pub use stack::{Node, Nodes, Stack, StackEnd, Stacks};
 pub use symbol::{HostSymbol, SymbolFrom};
 pub use tables::Tables;

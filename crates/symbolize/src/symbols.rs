@@ -8,11 +8,11 @@ use rayon::prelude::*;
 
 use crate::dwarf::{Damaged, DebugInfo, DwarfName, Hit};
 use crate::elf::Elf;
-use crate::frame_pointer::UnwindRules;
 use crate::go::GoCode;
 use crate::plt::PltStubs;
 use crate::span::Span;
 use crate::symbol_table::{Named, SymbolTable};
+use crate::unwind::{UnwindSections, UnwindTables};
 use crate::{Error, Found, FramePointer, SourceFrame};
 
 /// The files that describe one module. Whoever gives them has checked that they belong together.
@@ -44,7 +44,7 @@ pub struct Symbols<'d> {
     debug_info: OnceLock<Option<DebugInfo<'d>>>,
     go: OnceLock<GoCode<'d>>,
     plt: OnceLock<PltStubs<'d>>,
-    unwind: OnceLock<UnwindRules<'d>>,
+    unwind: OnceLock<UnwindTables<'d>>,
 }
 
 impl<'d> Symbols<'d> {
@@ -102,8 +102,9 @@ impl<'d> Symbols<'d> {
                 return answer;
             }
         }
-        let rules = self.unwind.get_or_init(|| UnwindRules::read(&self.files()));
-        rules.frame_pointer(address, span)
+        let tables =
+            self.unwind.get_or_init(|| UnwindTables::new(UnwindSections::of(&self.files())));
+        tables.frame_pointer(address, span)
     }
 
     /// The functions at an address, the innermost inlined one first, the physical function last;

@@ -24,6 +24,14 @@ pub fn write(out: &mut String, analysis: &Analysis, inputs: &[String]) {
         );
         table(out, &nameless, whole, "why");
     }
+    let mendable = analysis.modules.iter().fold(0u64, |s, m| s.saturating_add(m.mendable_weight));
+    if mendable > 0 {
+        out.push_str(&format!(
+            "Files that are not here would also mend stacks of {} of the CPU time, which end in their \
+             code.\n",
+            percent(mendable.min(whole), whole)
+        ));
+    }
     if !without_lines.is_empty() {
         out.push_str("\nNames, but neither inlined calls nor lines\n");
         table(out, &without_lines, whole, "names from");

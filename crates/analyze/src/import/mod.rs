@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use archive::{Archive, Damage, DataBlock};
+use archive::{Archive, Damage, DataBlock, SliceBlock};
 use profile::{CpuLedger, End, Module, ModuleId, ModuleKind, RecordingFacts, Tables};
 use rayon::iter::ParallelIterator;
 
@@ -126,6 +126,11 @@ impl Recording {
     /// [`Recording::damage`].
     pub fn data_blocks(&self) -> impl ParallelIterator<Item = DataBlock<'_>> + '_ {
         self.archive.data_blocks().filter_map(Result::ok)
+    }
+
+    /// Registers and stack words of stacks, block by block, on all threads; as for [`Recording::data_blocks`].
+    pub fn slice_blocks(&self) -> impl ParallelIterator<Item = SliceBlock<'_>> + '_ {
+        self.archive.slice_blocks().filter_map(Result::ok)
     }
 
     /// What is missing; reads the blocks that were not read before.

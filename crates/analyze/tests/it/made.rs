@@ -272,6 +272,23 @@ impl Made {
             .or_insert_with(|| writer.stack(Stack { user, kernel, end }))
     }
 
+    /// Where code of the program is: "serve>wait_events" behind that call, "serve" its beginning.
+    pub fn code(&self, at: &str) -> u64 {
+        match at.split_once('>') {
+            Some((caller, callee)) => self.program.return_from(caller, callee),
+            None => self.program.offset(at),
+        }
+    }
+
+    /// A stack as the host recorded it, root first, with what it kept of registers and words.
+    pub fn sliced(&mut self, path: &str, end: StackEnd, slice: &Slice) -> StackId {
+        let mut user = NodeId::NONE;
+        for code in path.split_whitespace() {
+            user = self.node(user, self.server, self.code(code));
+        }
+        self.writer.sliced_stack(Stack { user, kernel: NodeId::NONE, end }, slice)
+    }
+
     /// Samples of a process in a stack.
     pub fn ran(&mut self, process: &str, path: &str, samples: u64) -> &mut Self {
         let stack = self.stack(path, StackEnd::Complete);

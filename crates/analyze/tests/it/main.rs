@@ -10,3 +10,4 @@ mod lookup;
 mod made;
 mod summary;
 mod testdata;
+mod unwind;

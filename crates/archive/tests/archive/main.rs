@@ -5,5 +5,6 @@ mod embed;
 mod golden;
 mod recipe;
 mod round_trip;
+mod slices;
 mod stored;
 mod tools;

@@ -1,43 +1,24 @@
-//! Whether the frame pointer is a function's own at an address, from call frame information.
-//!
-//! A walk along frame pointers skips the direct caller of code that has not (yet, or any more, or
-//! at all) made the frame pointer its own. Unwind tables know where that is.
+//! Finds what call frame information says at an address: `.eh_frame` first, then `.debug_frame`.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use gimli::{
-    BaseAddresses, CfaRule, CieOrFde, DebugFrame, EhFrame, EndianSlice, LittleEndian, Register,
-    RegisterRule, UnwindContext, UnwindOffset, UnwindSection,
+    BaseAddresses, CieOrFde, DebugFrame, EhFrame, EndianSlice, LittleEndian, UnwindContext,
+    UnwindOffset, UnwindSection, Vendor,
 };
+use profile::Svma;
 use rustc_hash::FxHashMap;
 
+use super::{FramePointer, NoRule, Rule, UnwindSections};
 use crate::elf::{Elf, Machine};
-use crate::sections::{self, InflateBudget};
 use crate::span::Span;
-
-/// What a walk along frame pointers finds at an address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FramePointer {
-    /// The function's own: the walk's next frame is its direct caller.
-    Set,
-    /// Still or again the caller's, or used for something else: the direct caller is skipped.
-    NotSet,
-    /// There is no caller: the stack ends here.
-    Outermost,
-    /// The file does not say.
-    Unknown,
-}
+use crate::{Error, Files};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
 
 /// Longer descriptions of one function are not run: real ones have some KiB, and a hostile one
 /// would be run again for every address.
 const MAX_FDE_BYTES: usize = 64 << 10;
-
-/// `DW_OP_breg6 0`: saved where the frame pointer points. GCC writes this in functions that align
-/// their stack.
-const AT_RBP: [u8; 2] = [0x76, 0];
 
 /// Where a function's description stands.
 #[derive(Clone, Copy, Debug)]
@@ -47,78 +28,105 @@ struct FdeRow {
     offset: usize,
 }
 
-/// The unwind tables of a module.
-pub(crate) struct UnwindRules<'d> {
-    machine: Machine,
-    address_bytes: u8,
+/// The unwind tables of a module. Several threads may ask one value; asking runs the function's
+/// description up to the address, so answers are worth keeping.
+pub struct UnwindTables<'d> {
+    sections: UnwindSections<'d>,
     bases: BaseAddresses,
-    eh_frame: &'d [u8],
-    eh_frame_at: u64,
-    header: Option<HeaderTable<'d>>,
     eh_index: OnceLock<Vec<FdeRow>>,
-    debug_frame: Cow<'d, [u8]>,
     debug_index: OnceLock<Vec<FdeRow>>,
     context: Mutex<UnwindContext<usize>>,
 }
 
-impl<'d> UnwindRules<'d> {
-    /// `.eh_frame` is in the module's own file, `.debug_frame` in either.
-    pub fn read(files: &[&Elf<'d>]) -> Self {
-        let with_eh = files.iter().find(|e| !e.section_bytes(b".eh_frame").is_empty());
-        let address = |name: &[u8]| {
-            with_eh.or(files.first()).and_then(|e| e.section(name)).map_or(0, |s| s.address)
-        };
-        let debug_frame = files.iter().find_map(|elf| {
-            let mut budget = InflateBudget::for_file(elf.bytes);
-            sections::content(elf, ".debug_frame", &mut budget).filter(|b| !b.is_empty())
-        });
-        let header_at = address(b".eh_frame_hdr");
+impl<'d> UnwindTables<'d> {
+    /// Opens the tables of a module's files. A file without any is no error: then no address has a
+    /// rule.
+    ///
+    /// # Errors
+    /// When no file was given, or one is no ELF file that can be read.
+    pub fn open(files: Files<'d>) -> Result<Self, Error> {
+        let image = files.image.map(Elf::parse).transpose()?;
+        let debug = files.debug.map(Elf::parse).transpose()?;
+        let files: Vec<&Elf<'d>> = image.iter().chain(&debug).collect();
+        if files.is_empty() {
+            return Err(Error::NoFile);
+        }
+        Ok(Self::new(UnwindSections::of(&files)))
+    }
+
+    /// From sections, wherever they came from.
+    #[must_use]
+    pub fn new(sections: UnwindSections<'d>) -> Self {
+        let bases = BaseAddresses::default()
+            .set_eh_frame(sections.eh_frame_at.0)
+            .set_eh_frame_hdr(sections.eh_frame_hdr_at.0)
+            .set_text(sections.text_at.0)
+            .set_got(sections.got_at.0);
         Self {
-            machine: files.first().map_or(Machine::Other(0), |e| e.machine),
-            address_bytes: if files.first().is_some_and(|e| e.is_64) { 8 } else { 4 },
-            bases: BaseAddresses::default()
-                .set_eh_frame(address(b".eh_frame"))
-                .set_eh_frame_hdr(header_at)
-                .set_text(address(b".text"))
-                .set_got(address(b".got")),
-            eh_frame: with_eh.map_or(&[], |e| e.section_bytes(b".eh_frame")),
-            eh_frame_at: address(b".eh_frame"),
-            header: with_eh
-                .and_then(|e| HeaderTable::read(e.section_bytes(b".eh_frame_hdr"), header_at)),
+            sections,
+            bases,
             eh_index: OnceLock::new(),
-            debug_frame: debug_frame.unwrap_or_default(),
             debug_index: OnceLock::new(),
             context: Mutex::new(UnwindContext::new()),
         }
     }
 
-    /// Narrows `span` to addresses with the same answer.
-    pub fn frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
-        let mut eh = EhFrame::new(self.eh_frame, LittleEndian);
-        eh.set_address_size(self.address_bytes);
-        let offset = match &self.header {
+    /// The rule at an address. Of a return address, ask for the byte before.
+    ///
+    /// # Errors
+    /// When the tables say nothing, or nothing that makes sense.
+    pub fn rule(&self, address: Svma) -> Result<Rule, NoRule> {
+        self.find(address.0, &mut { Span::ALL })
+    }
+
+    /// What a walk along frame pointers finds at an address. Narrows `span` to addresses with the same
+    /// answer.
+    pub(crate) fn frame_pointer(&self, address: u64, span: &mut Span) -> FramePointer {
+        self.find(address, span).map_or(FramePointer::Unknown, |rule| rule.frame_pointer())
+    }
+
+    fn find(&self, address: u64, span: &mut Span) -> Result<Rule, NoRule> {
+        let sections = &self.sections;
+        let known = sections.machine.registers().is_some() && sections.address_bytes == 8;
+        if !known || (sections.eh_frame.is_empty() && sections.debug_frame.is_empty()) {
+            return Err(NoRule::NoTables);
+        }
+        let vendor = match sections.machine {
+            Machine::Aarch64 => Vendor::AArch64,
+            _ => Vendor::Default,
+        };
+        let mut eh = EhFrame::new(&sections.eh_frame, LittleEndian);
+        eh.set_address_size(sections.address_bytes);
+        eh.set_vendor(vendor);
+        let header = HeaderTable::read(&sections.eh_frame_hdr, sections.eh_frame_hdr_at.0);
+        let offset = match header {
             Some(table) => table
                 .find(address, span)
-                .and_then(|fde| usize::try_from(fde.checked_sub(self.eh_frame_at)?).ok()),
+                .and_then(|fde| usize::try_from(fde.checked_sub(sections.eh_frame_at.0)?).ok()),
             None => find_row(self.eh_index.get_or_init(|| index(&eh, &self.bases)), address, span),
         };
         if let Some(found) = offset.and_then(|offset| self.run(&eh, offset, address, span)) {
             return found;
         }
-        let mut debug = DebugFrame::new(&self.debug_frame, LittleEndian);
-        debug.set_address_size(self.address_bytes);
+        let mut debug = DebugFrame::new(&sections.debug_frame, LittleEndian);
+        debug.set_address_size(sections.address_bytes);
+        debug.set_vendor(vendor);
         let rows = self.debug_index.get_or_init(|| index(&debug, &self.bases));
-        if !self.eh_frame.is_empty() {
+        if !sections.eh_frame.is_empty() {
             span.narrow_to(address); // where .eh_frame is silent has no border of its own
         }
         let found = find_row(rows, address, span)
             .and_then(|offset| self.run(&debug, offset, address, span));
-        found.unwrap_or_else(|| {
+        let mut found = found.unwrap_or_else(|| {
             if !rows.is_empty() {
                 span.narrow_to(address);
             }
-            FramePointer::Unknown
-        })
+            Err(NoRule::NotCovered)
+        });
+        if let (Ok(rule), true) = (&mut found, sections.is_go) {
+            rule.add_frame_pointer_of_go();
+        }
+        found
     }
 
     /// Runs one function's description up to the address; `None` where it does not cover it.
@@ -128,7 +136,7 @@ impl<'d> UnwindRules<'d> {
         offset: usize,
         address: u64,
         span: &mut Span,
-    ) -> Option<FramePointer>
+    ) -> Option<Result<Rule, NoRule>>
     where
         S: UnwindSection<Slice<'s>>,
         S::Offset: From<usize>,
@@ -139,51 +147,25 @@ impl<'d> UnwindRules<'d> {
         }
         span.narrow(fde.initial_address(), fde.initial_address().saturating_add(fde.len()));
         if fde.entry_len() > MAX_FDE_BYTES || fde.cie().entry_len() > MAX_FDE_BYTES {
-            return Some(FramePointer::Unknown);
+            return Some(Err(NoRule::Damaged));
         }
         let mut context = self.context.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(row) = fde.unwind_info_for_address(section, &self.bases, &mut context, address)
-        else {
+        let row = fde.unwind_info_for_address(section, &self.bases, &mut context, address);
+        let rule = row.ok().and_then(|row| {
+            span.narrow(row.start_address(), row.end_address());
+            Rule::new(
+                self.sections.machine,
+                address,
+                row,
+                fde.cie().return_address_register(),
+                fde.is_signal_trampoline(),
+                |expression| Some(expression.get(section).ok()?.0.slice()),
+            )
+        });
+        if rule.is_none() {
             span.narrow_to(address);
-            return Some(FramePointer::Unknown);
-        };
-        span.narrow(row.start_address(), row.end_address());
-        let return_address = row.register(fde.cie().return_address_register());
-        if return_address == Some(RegisterRule::Undefined) {
-            return Some(FramePointer::Outermost);
         }
-        Some(match self.machine {
-            Machine::X86_64 => {
-                let saved = match row.register(Register(6)) {
-                    Some(RegisterRule::Offset(at)) => {
-                        at == -16 && cfa_register(row.cfa()) == Some(6)
-                    }
-                    Some(RegisterRule::Expression(at)) => {
-                        at.get(section).is_ok_and(|e| e.0.slice() == AT_RBP)
-                    }
-                    _ => false,
-                };
-                if saved { FramePointer::Set } else { FramePointer::NotSet }
-            }
-            // Compilers save x29 and x30 side by side and point x29 there with the next
-            // instruction, while the CFA often stays relative to sp.
-            Machine::Aarch64 => match (row.register(Register(29)), return_address) {
-                (Some(RegisterRule::Offset(fp)), Some(RegisterRule::Offset(lr)))
-                    if fp.checked_add(8) == Some(lr) =>
-                {
-                    FramePointer::Set
-                }
-                _ => FramePointer::NotSet,
-            },
-            Machine::Other(_) => FramePointer::Unknown,
-        })
-    }
-}
-
-fn cfa_register(cfa: &CfaRule<usize>) -> Option<u16> {
-    match cfa {
-        CfaRule::RegisterAndOffset { register, .. } => Some(register.0),
-        CfaRule::Expression(_) => None,
+        Some(rule.ok_or(NoRule::Damaged))
     }
 }
 
@@ -262,8 +244,13 @@ impl<'d> HeaderTable<'d> {
     }
 }
 
-impl std::fmt::Debug for UnwindRules<'_> {
+impl std::fmt::Debug for UnwindTables<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UnwindRules").field("machine", &self.machine).finish_non_exhaustive()
+        f.debug_struct("UnwindTables")
+            .field("machine", &self.sections.machine)
+            .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! What unwinding offline needs of a sample: registers, and the few words of the stack that lead on.
+
+use crate::ModuleId;
+
+/// Places below this are registers, by their DWARF numbers; x86-64 has 17 and ARM64 32 of them.
+pub const REGISTER_PLACES: u32 = 32;
+
+/// Registers and words of a thread's stack at a sample, masked on the host: only code addresses and
+/// pointers into the same stack are kept, no data of the program.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct Slice {
+    /// How many 8-byte words were looked at from the stack pointer upwards. A word below that and
+    /// not in `kept` was neither code nor a pointer into the stack.
+    pub looked_at_words: u32,
+    /// In ascending order of places.
+    pub kept: Vec<Kept>,
+}
+
+/// One register or word that was kept.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Kept {
+    /// Below [`REGISTER_PLACES`] a register's DWARF number, else that many 8-byte words above the
+    /// stack pointer ([`Kept::word`]).
+    pub place: u32,
+    /// What stood there.
+    pub value: KeptValue,
+}
+
+/// What a register or word held.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum KeptValue {
+    /// An address of code, in the module's own meaning (see [`crate::ModuleKind`]).
+    Code {
+        /// Whose code.
+        module: ModuleId,
+        /// Where in it.
+        address: u64,
+    },
+    /// A place in the stack, in bytes above the stack pointer.
+    Stack(u64),
+}
+
+impl Kept {
+    /// The place of the word that many 8-byte words above the stack pointer.
+    #[must_use]
+    pub fn place_of_word(words: u32) -> u32 {
+        words.saturating_add(REGISTER_PLACES)
+    }
+
+    /// The register's DWARF number, if it is one.
+    #[must_use]
+    pub fn register(&self) -> Option<u32> {
+        (self.place < REGISTER_PLACES).then_some(self.place)
+    }
+
+    /// How many 8-byte words above the stack pointer it stood, if it is no register.
+    #[must_use]
+    pub fn word(&self) -> Option<u32> {
+        self.place.checked_sub(REGISTER_PLACES)
+    }
+}
+
+impl Slice {
+    /// What stood at a place, if it was kept.
+    #[must_use]
+    pub fn at(&self, place: u32) -> Option<KeptValue> {
+        let index = self.kept.binary_search_by_key(&place, |kept| kept.place).ok()?;
+        Some(self.kept[index].value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_and_words_have_places_of_their_own() {
+        let rbp = Kept { place: 6, value: KeptValue::Stack(16) };
+        let code = KeptValue::Code { module: ModuleId(1), address: 0x1234 };
+        let word = Kept { place: Kept::place_of_word(3), value: code };
+        assert_eq!((rbp.register(), rbp.word()), (Some(6), None));
+        assert_eq!((word.register(), word.word()), (None, Some(3)));
+        let slice = Slice { looked_at_words: 8, kept: vec![rbp, word] };
+        assert_eq!(slice.at(6), Some(KeptValue::Stack(16)));
+        assert_eq!(slice.at(Kept::place_of_word(3)), Some(code));
+        assert_eq!(slice.at(Kept::place_of_word(2)), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! From the leaf of a stack to its callers: by rules and kept words, and where the rules say that the
+//! frame pointer is a function's own, along the chain that the host recorded.
+//!
+//! The recorded chain is a walk along frame pointers from the sampled register on: what it met are
+//! words of the same stack that need not be in the slice. So each step is one of these:
+//!
+//! 1. By the rule, with registers and words of the slice.
+//! 2. By the rule, where it says that the frame pointer is set and rules have carried the register
+//!    here unharmed from a link of the recorded chain: the chain's next frame is the caller. So a slice
+//!    of a few words repairs a leaf without a prologue, and what follows is proven all the same.
+//! 3. Without a rule, along the frame pointer as the host did: in the chain, or in the slice where rules
+//!    have brought back a frame pointer that the chain does not know. Such a step proves nothing
+//!    ([`Step::Recorded`]).
+//!
+//! Where neither helps the walk stops. What the chain still has beyond the frames that were found
+//! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
+//! contradict each other the rules win: the chain may have come through any register's content, the
+//! rules may not.
+
+use profile::{ModuleId, Slice};
+
+use super::rule::Registers;
+use super::state::State;
+use super::{NoRule, Rule};
+use crate::elf::Machine;
+
+/// Deeper stacks are cut.
+const MAX_FRAMES: usize = 10_000;
+
+/// Rules by address, wherever they come from.
+pub trait Rules {
+    /// The rule at an address in the module's own meaning (see [`profile::ModuleKind`]).
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn rule(&mut self, module: ModuleId, address: u64) -> Result<&Rule, NoRule>;
+}
+
+/// One frame of a stack, and how its caller was found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Frame {
+    /// Whose code.
+    pub module: ModuleId,
+    /// Where in it.
+    pub address: u64,
+    /// Whether it is what a call returns to; else an instruction that a sample or signal interrupted.
+    pub is_return: bool,
+    /// The step to the frame that follows.
+    pub step: Step,
+}
+
+impl Frame {
+    /// The address inside the instruction meant.
+    pub(super) fn lookup(&self) -> u64 {
+        if self.is_return { self.address.saturating_sub(1) } else { self.address }
+    }
+}
+
+/// How a frame's caller was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Step {
+    /// Unwind tables say so; of the last frame, that it has no caller.
+    Proven,
+    /// The host recorded it, and nothing is known that speaks for or against it.
+    Recorded,
+    /// The frame that follows was recorded, but callers may be missing between.
+    Gap,
+}
+
+/// Why a walk did not arrive.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Stop {
+    /// There is no rule.
+    NoRule(NoRule),
+    /// A register that is needed was not kept.
+    NotKept,
+    /// A word that is needed lies beyond what was looked at.
+    Beyond,
+    /// What should be a return address is none.
+    NotCode,
+    /// The rule leads nowhere: stacks do not shrink towards their callers.
+    Absurd,
+    /// More frames than any stack is believed to have.
+    TooDeep,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum WalkEnd {
+    /// The tables say that the last frame has no caller.
+    Root,
+    /// With the recorded chain, whatever ended that.
+    Recorded,
+    /// Before; in this module.
+    Stopped(Stop, ModuleId),
+}
+
+/// The stack as the host recorded it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Leaf first: where it stood, and what calls return to.
+    pub path: &'a [(ModuleId, u64)],
+}
+
+/// What a walk found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Walk<'a> {
+    /// Leaf first.
+    pub frames: &'a [Frame],
+    /// How it ended.
+    pub end: WalkEnd,
+}
+
+/// Walks stacks. Keep one for many: its buffers are used again.
+#[derive(Debug)]
+pub struct Walker {
+    machine: Registers,
+    frames: Vec<Frame>,
+}
+
+impl Walker {
+    /// For stacks of one instruction set; `None` when its registers are not known.
+    #[must_use]
+    pub fn new(machine: Machine) -> Option<Self> {
+        Some(Self { machine: machine.registers()?, frames: Vec::new() })
+    }
+
+    /// Finds the callers of a stack's leaf. `None` when the stack has no leaf.
+    pub fn walk(
+        &mut self,
+        recorded: Recorded<'_>,
+        slice: &Slice,
+        rules: &mut impl Rules,
+    ) -> Option<Walk<'_>> {
+        self.frames.clear();
+        let (module, address) = *recorded.path.first()?;
+        self.frames.push(Frame { module, address, is_return: false, step: Step::Proven });
+        let mut state = State::new(self.machine, slice, recorded.path);
+        // Each step takes a word of its own.
+        let most = MAX_FRAMES.min(slice.kept.len() + recorded.path.len() + 1);
+        let end = loop {
+            let last = self.frames.len() - 1;
+            let frame = &mut self.frames[last];
+            let module = frame.module;
+            let rule = rules.rule(module, frame.lookup());
+            if rule.is_err() {
+                frame.step = Step::Recorded;
+            }
+            match state.caller(rule, frame) {
+                Ok(Some(caller)) => self.frames.push(caller),
+                Ok(None) => break WalkEnd::Root,
+                Err(None) => break WalkEnd::Recorded,
+                Err(Some(stop)) => break WalkEnd::Stopped(stop, module),
+            }
+            if self.frames.len() > most {
+                break WalkEnd::Stopped(Stop::TooDeep, module);
+            }
+        };
+        if let (Some(last), true) = (self.frames.last_mut(), end != WalkEnd::Root) {
+            last.step = Step::Recorded;
+        }
+        let end = match end {
+            WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep => self.follow(recorded, end),
+            _ => end,
+        };
+        Some(Walk { frames: &self.frames, end })
+    }
+
+    /// Appends what the recorded chain has beyond the frames found.
+    ///
+    /// The frames found begin the true stack, and a chain of frame pointers leaves frames out but
+    /// invents none: as many of it as are among the frames found, in their order, are below.
+    fn follow(&mut self, recorded: Recorded<'_>, end: WalkEnd) -> WalkEnd {
+        let mut rest = &recorded.path[1..];
+        let mut seamless = self.frames.len() == 1;
+        for frame in &self.frames[1..] {
+            seamless = rest.first() == Some(&(frame.module, frame.address));
+            if seamless {
+                rest = &rest[1..];
+            }
+        }
+        if rest.is_empty() {
+            return end;
+        }
+        if let (Some(last), false) = (self.frames.last_mut(), seamless) {
+            last.step = Step::Gap;
+        }
+        self.frames.extend(rest.iter().map(|(module, address)| Frame {
+            module: *module,
+            address: *address,
+            is_return: true,
+            step: Step::Recorded,
+        }));
+        WalkEnd::Recorded
+    }
+}
+
+#[cfg(test)]
+mod tests;
