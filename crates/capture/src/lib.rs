@@ -31,6 +31,7 @@ mod launch;
 mod lines;
 mod mapped_file;
 mod maps;
+mod mask;
 mod narrate;
 mod open_mapped;
 mod options;

@@ -5,7 +5,7 @@ use std::io::Write;
 use archive::{Flush, Limits, Sample, Writer};
 use profile::{
     Clock, Cost, CpuLedger, End, EventId, LabelSetId, ModuleId, ModuleKind, Node, NodeId,
-    RecordingFacts, Stack, StackEnd,
+    RecordingFacts, Slice, Stack, StackEnd, StackId,
 };
 
 use crate::decode::{RawSample, WalkEnd, Words};
@@ -17,6 +17,7 @@ use crate::jit_summary::JitSummary;
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
+use crate::mask::{Place, mask};
 use crate::perf_map_file::NoMap;
 use crate::process::{Ended, Process, Processes};
 use crate::rows::Rows;
@@ -70,6 +71,10 @@ pub(crate) struct Recorder<W: Write> {
     run_time_code: JitNames,
     /// Frames of a chain, leaf first; kept to save an allocation per new chain.
     frames: Vec<(ModuleId, u64)>,
+    /// The slice of a sample; likewise.
+    slice: Slice,
+    /// Words in slices that are not yet written.
+    pending_slice_words: usize,
 }
 
 impl<W: Write> Recorder<W> {
@@ -92,6 +97,8 @@ impl<W: Write> Recorder<W> {
             epoch: Epoch::default(),
             run_time_code: JitNames::default(),
             frames: Vec::new(),
+            slice: Slice::default(),
+            pending_slice_words: 0,
         })
     }
 
@@ -108,7 +115,11 @@ impl<W: Write> Recorder<W> {
             None => (NodeId::NONE, StackEnd::NoUser),
         };
         let kernel = self.kernel_path(sample.kernel, sample.time_ns);
-        let stack = self.epoch.interner.stack(&mut self.writer, Stack { user, kernel, end });
+        let row = Stack { user, kernel, end };
+        let stack = match processes.get(sample.pid) {
+            Some(process) if end != StackEnd::MapsUnknown => self.stack(process, sample, row),
+            _ => self.epoch.interner.stack(&mut self.writer, row),
+        };
         self.writer.sample(&Sample {
             event: EVENT,
             cpu: sample.cpu,
@@ -118,6 +129,24 @@ impl<W: Write> Recorder<W> {
             weight: None,
             label_set: LabelSetId::NONE,
         });
+    }
+
+    /// The stack row, with what was kept of registers and words if they were recorded.
+    fn stack(&mut self, process: &Process, sample: &RawSample<'_>, row: Stack) -> StackId {
+        let mut slice = std::mem::take(&mut self.slice);
+        let id = match process.maps() {
+            Some(maps) if sample.registers.len() > 0 => {
+                let place_of = |region: &Region| self.place(process, region).0;
+                mask(sample.registers, sample.stack, maps, place_of, &mut slice);
+                let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
+                let (id, is_new) = interner.sliced_stack(writer, row, &slice);
+                self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
+                id
+            }
+            _ => self.epoch.interner.stack(&mut self.writer, row),
+        };
+        self.slice = slice;
+        id
     }
 
     /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
@@ -193,16 +222,21 @@ impl<W: Write> Recorder<W> {
     }
 
     fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
+        let (Place { module, base }, kind) = self.place(process, region);
+        let address = avma.wrapping_sub(base);
+        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+    }
+
+    fn place(&mut self, process: &Process, region: &Region) -> (Place, ModuleKind) {
         let rows = &mut self.epoch.rows;
         let (module, kind) = rows.module(&mut self.writer, process, region);
         rows.mapping(&mut self.writer, process, region, module);
-        let within = avma - region.start;
-        let address = match kind {
-            ModuleKind::File => region.file_offset.wrapping_add(within),
-            ModuleKind::Vdso => within,
-            _ => avma,
+        let base = match kind {
+            ModuleKind::File => region.start.wrapping_sub(region.file_offset),
+            ModuleKind::Vdso => region.start,
+            _ => 0,
         };
-        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+        (Place { module, base }, kind)
     }
 
     /// `avma`: inside the instruction meant.
@@ -282,6 +316,11 @@ impl<W: Write> Recorder<W> {
         self.writer.pending_samples()
     }
 
+    /// Words in slices that are not yet written.
+    pub(crate) fn pending_slice_words(&self) -> usize {
+        self.pending_slice_words
+    }
+
     /// Until when the archive states what was covered.
     pub(crate) fn covered_to_ns(&self) -> u64 {
         self.covered_from_ns
@@ -328,6 +367,7 @@ impl<W: Write> Recorder<W> {
         self.name_kernel_addresses(namer, now_ns, full);
         let covered_from_ns = self.covered_from_ns;
         self.writer.flush(&flush_of(state, covered_from_ns))?;
+        self.pending_slice_words = 0;
         self.covered_from_ns = state.covered_to_ns;
         if full {
             self.facts.clock = host::clock();

@@ -29,6 +29,8 @@ const FLUSH_AFTER_NS: u64 = 700_000_000;
 const FLUSH_EMPTY_AFTER_NS: u64 = 5_000_000_000;
 /// Bounds the memory of samples that wait for a flush.
 const FLUSH_SAMPLES: usize = 16_384;
+/// … and of their slices: 16 bytes a word.
+const FLUSH_SLICE_WORDS: usize = 1 << 17;
 const TIDY_EVERY_NS: u64 = 1_000_000_000;
 /// /proc/stat takes a millisecond where CPUs and interrupt lines are many.
 const IDLE_TIME_EVERY_NS: u64 = 5_000_000_000;
@@ -112,6 +114,7 @@ impl Session {
         let oldest_ns = self.recorder.first_pending_ns();
         if oldest_ns.is_some_and(|oldest| now_ns >= oldest + FLUSH_AFTER_NS)
             || self.recorder.pending_samples() >= FLUSH_SAMPLES
+            || self.recorder.pending_slice_words() >= FLUSH_SLICE_WORDS
             || now_ns >= self.recorder.covered_to_ns() + FLUSH_EMPTY_AFTER_NS
         {
             self.flush(covered_to_ns)?;
