@@ -18,6 +18,8 @@ pub(crate) struct Callers {
     pub(crate) path: NodeId,
     /// How the chain ended.
     pub(crate) end: StackEnd,
+    /// The return address it ended with; `None` when it has none, or came to a word that is no code.
+    pub(crate) outermost: Option<u64>,
 }
 
 /// Key of a chain of callers: the state of the mappings it was resolved under, and its words.

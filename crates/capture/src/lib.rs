@@ -46,6 +46,7 @@ mod procfs;
 mod record;
 mod recorder;
 mod ring;
+mod roots;
 mod rows;
 mod run;
 mod session;

@@ -58,7 +58,8 @@ pub struct Options {
     pub duration: Option<Duration>,
 
     /// How callers can be found later: fp records chains of frame pointers alone, dwarf also registers and
-    /// the code addresses on the stack, auto does so as far as frame pointers are in doubt
+    /// the code addresses on the stack, auto does so as far as frame pointers are not to be
+    /// trusted
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Auto)]
     pub unwind: Unwind,
 
@@ -78,7 +79,7 @@ pub struct Options {
 /// What is recorded for finding callers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Unwind {
-    /// A small slice of each stack, a deep one where the chain of frame pointers is in doubt.
+    /// A small slice of each stack, a deep one where the chain of frame pointers is not to be trusted.
     Auto,
     /// Chains of frame pointers alone.
     Fp,
@@ -87,11 +88,11 @@ pub enum Unwind {
 }
 
 impl Unwind {
-    /// Words of a stack above this are worth recording only where the chain is in doubt: frames of leaves
-    /// and of the C library's wrappers are smaller.
+    /// What frame pointers skip at the leaf lies in this: frames of leaves and of the C library's wrappers
+    /// are small.
     const SMALL_SLICE_BYTES: u32 = 2048;
 
-    /// Most bytes of stack to look at: of every sample, and where its chain is in doubt.
+    /// Most bytes of stack to look at: of every sample, and where its chain is not to be trusted.
     #[must_use]
     pub(crate) fn slice_bytes(self) -> (u32, u32) {
         match self {

@@ -44,11 +44,11 @@ pub(crate) struct Counters {
     pub(crate) follow_failed: u64,
 }
 
-/// `struct doubt`: return addresses that end good chains; 0 for none.
+/// `struct roots`: return addresses at which the good chains of a process end; 0 for none.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Doubt {
-    pub(crate) roots: [u64; MAX_ROOTS],
+pub(crate) struct Roots {
+    pub(crate) addresses: [u64; MAX_ROOTS],
 }
 
 /// `struct config`.
@@ -87,12 +87,12 @@ impl Counters {
     }
 }
 
-impl Doubt {
+impl Roots {
     /// The bytes of a map's value.
     pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
         let mut bytes = [0; size_of::<Self>()];
-        for (slot, root) in bytes.chunks_exact_mut(8).zip(self.roots) {
-            slot.copy_from_slice(&root.to_ne_bytes());
+        for (slot, address) in bytes.chunks_exact_mut(8).zip(self.addresses) {
+            slot.copy_from_slice(&address.to_ne_bytes());
         }
         bytes
     }
@@ -156,7 +156,7 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, task_stack_offset),
         offset_of!(Config, small_slice_bytes),
         offset_of!(Config, deep_slice_bytes),
-        size_of::<Doubt>(),
+        size_of::<Roots>(),
         RECORD_LAYOUT as usize,
         MAX_FRAMES,
         REGISTERS.len(),

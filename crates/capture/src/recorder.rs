@@ -102,22 +102,28 @@ impl<W: Write> Recorder<W> {
         })
     }
 
-    /// Takes a sample of a process whose maps are as they were at that time.
+    /// Takes a sample of a process whose maps are as they were at that time. Returns what its frame
+    /// pointers came to, if its mappings are known.
     pub(crate) fn sample(
         &mut self,
         sample: &RawSample<'_>,
         processes: &mut Processes,
         world: &mut impl World,
-    ) {
+    ) -> Option<Callers> {
         let thread = self.epoch.rows.thread(&mut self.writer, processes, sample, world);
-        let (user, end) = match processes.get(sample.pid) {
+        let (user, callers) = match processes.get(sample.pid) {
             Some(process) => self.user_path(process, sample, world),
-            None => (NodeId::NONE, StackEnd::NoUser),
+            None => (NodeId::NONE, None),
         };
         let kernel = self.kernel_path(sample.kernel, sample.time_ns);
+        let end = match callers {
+            Some(callers) => callers.end,
+            None if user.is_some() => StackEnd::MapsUnknown,
+            None => StackEnd::NoUser,
+        };
         let row = Stack { user, kernel, end };
         let stack = match processes.get(sample.pid) {
-            Some(process) if end != StackEnd::MapsUnknown => self.stack(process, sample, row),
+            Some(process) if callers.is_some() => self.stack(process, sample, row),
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
         self.writer.sample(&Sample {
@@ -129,6 +135,7 @@ impl<W: Write> Recorder<W> {
             weight: None,
             label_set: LabelSetId::NONE,
         });
+        callers
     }
 
     /// The stack row, with what was kept of registers and words if they were recorded.
@@ -156,14 +163,14 @@ impl<W: Write> Recorder<W> {
         process: &Process,
         sample: &RawSample<'_>,
         world: &mut impl World,
-    ) -> (NodeId, StackEnd) {
-        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, StackEnd::NoUser) };
+    ) -> (NodeId, Option<Callers>) {
+        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, None) };
         let region = process.maps().and_then(|maps| Some((maps, maps.find(leaf)?)));
         let Some((maps, region)) = region else {
             // An instruction pointer is a code address wherever it lies, and says no secret.
             let unknown = Node { parent: NodeId::NONE, module: ModuleId::NONE, address: leaf };
             let (node, _) = self.epoch.interner.node(&mut self.writer, unknown);
-            return (node, StackEnd::MapsUnknown);
+            return (node, None);
         };
         let words = Words(&sample.user.0[8..]);
         let key = CallersKey::new(process.context, words, sample.walk_end as u64);
@@ -182,7 +189,7 @@ impl<W: Write> Recorder<W> {
         if is_new {
             self.want_name(process, frame, leaf, sample.time_ns, world);
         }
-        (node, callers.end)
+        (node, Some(callers))
     }
 
     fn user_callers(
@@ -195,7 +202,7 @@ impl<W: Write> Recorder<W> {
     ) -> Callers {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
-        let mut end = None;
+        let (mut end, mut outermost) = (None, None);
         for word in words.iter() {
             if word == 0 {
                 end = Some(StackEnd::Complete);
@@ -203,12 +210,13 @@ impl<W: Write> Recorder<W> {
             }
             // A return address may be the first byte behind its mapping (a call that never returns).
             let Some(region) = maps.find(word - 1) else {
-                end = Some(StackEnd::NotCode);
+                (end, outermost) = (Some(StackEnd::NotCode), None);
                 break;
             };
             let frame = self.user_frame(process, region, word);
             self.want_name(process, frame, word - 1, sample.time_ns, world);
             frames.push((frame.module, frame.address));
+            outermost = Some(word);
         }
         let end =
             end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, sample.walk_end));
@@ -218,7 +226,7 @@ impl<W: Write> Recorder<W> {
             (path, _) = self.epoch.interner.node(&mut self.writer, row);
         }
         self.frames = frames;
-        Callers { path, end }
+        Callers { path, end, outermost }
     }
 
     fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
@@ -271,7 +279,8 @@ impl<W: Write> Recorder<W> {
                 for word in above.iter().rev().filter(|word| *word != 0) {
                     path = self.kernel_frame(path, word, word - 1, time_ns);
                 }
-                let callers = Callers { path, end: StackEnd::Complete };
+                let end = StackEnd::Complete;
+                let callers = Callers { path, end, outermost: None };
                 self.epoch.interner.remember_callers(key, callers);
                 path
             }

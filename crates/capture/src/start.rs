@@ -19,6 +19,7 @@ use crate::procfs;
 use crate::record::Config;
 use crate::recorder::Recorder;
 use crate::ring::Ring;
+use crate::roots::LearntRoots;
 use crate::session::{Counts, Session};
 use crate::wait::EndSignals;
 use crate::world::RunningSystem;
@@ -83,6 +84,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         recorder,
         follow_by_records,
         pending,
+        roots: LearntRoots::default(),
         counts: Counts::default(),
         next_tidy_ns: 0,
         next_idle_time_ns: 0,

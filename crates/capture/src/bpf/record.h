@@ -21,7 +21,7 @@
 /* Most bytes of stack in a record; all parts of the largest record fit into a per-CPU value (32 KiB). */
 #define MAX_SLICE_BYTES 16384
 
-/* Return addresses that end the good chains of a process. */
+/* Return addresses at which the good chains of a process end. */
 #define MAX_ROOTS 4
 
 /* How the walk along user frame pointers ended. */
@@ -66,10 +66,9 @@ struct counters {
 	__u64 follow_failed; /* children that could not be added to the filter */
 };
 
-/* Of a process whose chains of frame pointers are not to be trusted. */
-struct doubt {
-	/* Chains that end with one of these are good all the same; 0: no address. */
-	__u64 roots[MAX_ROOTS];
+/* Of a process: a chain that ends with one of these is to be trusted. 0: no address. */
+struct roots {
+	__u64 addresses[MAX_ROOTS];
 };
 
 /* Set by user space before loading. */
@@ -82,7 +81,7 @@ struct config {
 	__u32 task_pid_offset;
 	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
 	__u32 small_slice_bytes; /* at most, of every stack; 0: no slices */
-	__u32 deep_slice_bytes;  /* at most, where a chain is in doubt; the same: always */
+	__u32 deep_slice_bytes;  /* at most, where a chain is not to be trusted; the same: always */
 	__u32 zero;
 };
 

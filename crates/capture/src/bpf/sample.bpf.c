@@ -55,11 +55,11 @@ struct map_definition targets SEC("maps") = {
 	.max_entries = 8192,
 };
 
-/* Processes whose chains are in doubt: user space judges them by their samples. */
-struct map_definition doubts SEC("maps") = {
+/* Where the good chains of processes end: learnt by user space from their samples. */
+struct map_definition roots SEC("maps") = {
 	.type = BPF_MAP_TYPE_HASH,
 	.key_bytes = sizeof(__u32),
-	.value_bytes = sizeof(struct doubt),
+	.value_bytes = sizeof(struct roots),
 	.max_entries = 8192,
 };
 
@@ -122,7 +122,7 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, task_stack_offset),
 	offsetof(struct config, small_slice_bytes),
 	offsetof(struct config, deep_slice_bytes),
-	sizeof(struct doubt),
+	sizeof(struct roots),
 	RECORD_LAYOUT,
 	MAX_FRAMES,
 	REGISTER_COUNT,
@@ -247,25 +247,24 @@ static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
 	to[8] = regs->rip;
 }
 
-/* Whether a chain is to be checked against the stack itself: it belongs to a process in doubt, and ended
- * elsewhere than the good ones do. */
-static __always_inline int in_doubt(__u32 tgid, __u64 outermost)
+/* Whether a chain ends where the good ones of its process do. */
+static __always_inline int is_trusted(__u32 tgid, __u64 outermost)
 {
-	const struct doubt *doubt = bpf_map_lookup_elem(&doubts, &tgid);
+	const struct roots *known = bpf_map_lookup_elem(&roots, &tgid);
 
-	return doubt && outermost != doubt->roots[0] && outermost != doubt->roots[1] &&
-	       outermost != doubt->roots[2] && outermost != doubt->roots[3];
+	return known && (outermost == known->addresses[0] || outermost == known->addresses[1] ||
+			 outermost == known->addresses[2] || outermost == known->addresses[3]);
 }
 
-/* How much of the stack is wanted: a deep slice where the chain is in doubt, else what lies below the end
- * of the frame that the frame pointer is at. Above it the chain says it all. */
+/* How much of the stack is wanted: of a trusted chain what lies below the end of the frame that the frame
+ * pointer is at, because above it the chain says it all; else much. */
 static __always_inline __u32 wanted_stack(const struct pt_regs *regs, __u32 tgid, __u64 outermost)
 {
 	__u64 near = regs->rbp + FRAME_BYTES - regs->rsp;
 
 	if (regs->rsp % sizeof(__u64))
 		return 0;
-	if (config.small_slice_bytes == config.deep_slice_bytes || in_doubt(tgid, outermost))
+	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(tgid, outermost))
 		return config.deep_slice_bytes;
 	if (near < config.small_slice_bytes && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
 		return near;
