@@ -14,7 +14,7 @@ use crate::bpf_object::{BpfObject, MapDefinition, Program, Reference};
 use crate::error::Error;
 use crate::host;
 use crate::kernel_names::NameAddress;
-use crate::record::{Config, Counters};
+use crate::record::{Config, Counters, Roots};
 
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_RDONLY_PROG: u32 = 1 << 7;
@@ -126,6 +126,16 @@ impl LoadedBpf {
     pub(crate) fn remove_target(&self, pid: u32) {
         // Not there any more is as good.
         let _ = bpf_call::delete(&self.map("targets"), pid);
+    }
+
+    /// Trusts this process's chains from now on where they end with one of these addresses.
+    pub(crate) fn set_roots(&self, pid: u32, roots: Roots) {
+        // A full table trusts one process less.
+        let _ = if roots == Roots::default() {
+            bpf_call::delete(&self.map("roots"), pid)
+        } else {
+            bpf_call::update(&self.map("roots"), pid, &roots.to_bytes())
+        };
     }
 
     /// Every possible CPU's counters.

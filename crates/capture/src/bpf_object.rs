@@ -181,7 +181,7 @@ mod tests {
             assert!(!program.references.is_empty(), "{name} uses maps");
         }
         let names: Vec<&str> = object.maps().iter().map(|(name, _)| *name).collect();
-        for map in ["ring", "targets", "counters", "scratches", "names"] {
+        for map in ["ring", "targets", "roots", "counters", "scratches", "names"] {
             assert!(names.contains(&map), "{map} in {names:?}");
         }
     }

@@ -34,10 +34,10 @@ pub(crate) struct RawSample<'a> {
     /// User stack, leaf first.
     pub(crate) user: Words<'a>,
     pub(crate) walk_end: WalkEnd,
-    /// User registers, none yet.
+    /// User registers: none, or those of [`crate::record::REGISTERS`].
     pub(crate) registers: Words<'a>,
-    /// User stack from the stack pointer on, none yet.
-    pub(crate) stack: &'a [u8],
+    /// User stack from the stack pointer upwards, a whole number of words.
+    pub(crate) stack: Words<'a>,
 }
 
 /// 64-bit words in a record, which need not be aligned.
@@ -145,7 +145,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
         user: Words(user),
         walk_end,
         registers: Words(registers),
-        stack,
+        stack: Words(stack),
     })
 }
 
@@ -193,7 +193,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn registers_and_a_stack_slice_are_accepted_already() {
+    fn registers_and_a_slice_of_the_stack_follow_the_chains() {
         let mut bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
         let at = offset_of!(RecordHeader, register_count);
         bytes[at..at + 2].copy_from_slice(&3u16.to_ne_bytes());
@@ -202,7 +202,7 @@ pub(crate) mod tests {
         bytes.extend((1..=5u64).flat_map(u64::to_ne_bytes));
         let sample = decode(&bytes).unwrap();
         assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(sample.stack.len(), 16);
+        assert_eq!(sample.stack.iter().collect::<Vec<_>>(), [4, 5]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use archive::Writer;
-use profile::{ModuleId, Node, NodeId, Stack, StackEnd, StackId};
+use profile::{KeptValue, ModuleId, Node, NodeId, Slice, Stack, StackEnd, StackId};
 use rustc_hash::FxHashMap;
 
 use crate::decode::Words;
@@ -18,6 +18,8 @@ pub(crate) struct Callers {
     pub(crate) path: NodeId,
     /// How the chain ended.
     pub(crate) end: StackEnd,
+    /// The return address it ended with; `None` when it has none, or came to a word that is no code.
+    pub(crate) outermost: Option<u64>,
 }
 
 /// Key of a chain of callers: the state of the mappings it was resolved under, and its words.
@@ -32,14 +34,26 @@ pub(crate) struct CallersKey {
 
 impl CallersKey {
     pub(crate) fn new(context: u64, callers: Words<'_>, salt: u64) -> Self {
-        // Multiply and fold: all 64 bits count, because the words themselves are not kept.
-        const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-        let words = callers.iter().fold(salt ^ callers.len() as u64, |hash, word| {
-            let mixed = (hash ^ word).wrapping_mul(FACTOR);
-            mixed ^ (mixed >> 32)
-        });
-        Self { context, words }
+        Self { context, words: callers.iter().fold(salt ^ callers.len() as u64, mix) }
     }
+}
+
+/// Multiply and fold: all 64 bits count, because the words themselves are not kept.
+fn mix(hash: u64, word: u64) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = (hash ^ word).wrapping_mul(FACTOR);
+    mixed ^ (mixed >> 32)
+}
+
+/// Key of a slice among those of one stack; equal ones are written once.
+fn slice_key(slice: &Slice) -> u64 {
+    slice.kept.iter().fold(u64::from(slice.looked_at_words), |hash, kept| {
+        let (module, value) = match kept.value {
+            KeptValue::Code { module, address } => (module.0, address),
+            KeptValue::Stack(distance) => (ModuleId::NONE.0, distance),
+        };
+        mix(mix(hash, u64::from(kept.place) << 32 | u64::from(module)), value)
+    })
 }
 
 /// The tables of one epoch.
@@ -47,6 +61,7 @@ impl CallersKey {
 pub(crate) struct Interner {
     nodes: FxHashMap<(NodeId, ModuleId, u64), NodeId>,
     stacks: FxHashMap<Stack, StackId>,
+    sliced_stacks: FxHashMap<(Stack, u64), StackId>,
     callers: FxHashMap<CallersKey, Callers>,
 }
 
@@ -67,6 +82,22 @@ impl Interner {
         *self.stacks.entry(row).or_insert_with(|| writer.stack(row))
     }
 
+    /// The stack of these two paths that has this slice; the second value says whether it is new.
+    pub(crate) fn sliced_stack<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        row: Stack,
+        slice: &Slice,
+    ) -> (StackId, bool) {
+        let key = (row, slice_key(slice));
+        if let Some(known) = self.sliced_stacks.get(&key) {
+            return (*known, false);
+        }
+        let id = writer.sliced_stack(row, slice);
+        self.sliced_stacks.insert(key, id);
+        (id, true)
+    }
+
     pub(crate) fn callers(&self, key: CallersKey) -> Option<Callers> {
         self.callers.get(&key).copied()
     }
@@ -83,6 +114,29 @@ impl Interner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slices_of_a_stack_are_told_apart() {
+        use profile::Kept;
+        let code = |module, address| KeptValue::Code { module: ModuleId(module), address };
+        let slice = |looked_at_words, kept: &[(u32, KeptValue)]| {
+            let kept = kept.iter().map(|(place, value)| Kept { place: *place, value: *value });
+            slice_key(&Slice { looked_at_words, kept: kept.collect() })
+        };
+        let keys = [
+            slice(8, &[]),
+            slice(9, &[]),
+            slice(8, &[(40, code(1, 16))]),
+            slice(8, &[(41, code(1, 16))]),
+            slice(8, &[(40, code(2, 16))]),
+            slice(8, &[(40, code(1, 17))]),
+            slice(8, &[(40, KeptValue::Stack(16))]),
+            slice(8, &[(40, code(1, 16)), (41, code(1, 16))]),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            assert_eq!(keys.iter().filter(|b| *b == a).count(), 1, "key {i}");
+        }
+    }
 
     #[test]
     fn keys_differ_with_words_their_order_and_the_context() {

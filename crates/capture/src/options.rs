@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser};
+use clap::{ArgGroup, Parser, ValueEnum};
+
+use crate::record::MAX_SLICE_BYTES;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -17,7 +19,7 @@ Then, anywhere: analyze run.arc
 
 An archive holds addresses, mapped files and build-ids; of user code only the names that exist nowhere
 else (of just-in-time compilers, from /tmp/perf-PID.map); no arguments beyond a program's own name,
-no environment and no memory of the processes.
+no environment. Of stacks it holds code addresses and pointers into the same stack, nothing else.
 
 Exit status: 0, or 2 with one message when recording failed. With a COMMAND its own status, 128+N
 when signal N ended it, 125 when recording failed, 126 and 127 when it cannot be started.";
@@ -55,6 +57,12 @@ pub struct Options {
     #[arg(short = 'd', long = "duration", value_name = "SECONDS", value_parser = parse_seconds)]
     pub duration: Option<Duration>,
 
+    /// How callers can be found later: fp records chains of frame pointers alone, dwarf also registers and
+    /// the code addresses on the stack, auto does so as far as frame pointers are not to be
+    /// trusted
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Auto)]
+    pub unwind: Unwind,
+
     /// Do not record children that the processes start
     #[arg(long, conflicts_with = "all")]
     pub no_inherit: bool,
@@ -66,6 +74,33 @@ pub struct Options {
     /// Size of the sample ring, a power of two of pages
     #[arg(long, hide = true, value_name = "BYTES", default_value_t = 512 << 10, value_parser = parse_ring_bytes)]
     pub ring_bytes: u32,
+}
+
+/// What is recorded for finding callers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Unwind {
+    /// A small slice of each stack, a deep one where the chain of frame pointers is not to be trusted.
+    Auto,
+    /// Chains of frame pointers alone.
+    Fp,
+    /// A deep slice of each stack.
+    Dwarf,
+}
+
+impl Unwind {
+    /// What frame pointers skip at the leaf lies in this: frames of leaves and of the C library's wrappers
+    /// are small.
+    const SMALL_SLICE_BYTES: u32 = 2048;
+
+    /// Most bytes of stack to look at: of every sample, and where its chain is not to be trusted.
+    #[must_use]
+    pub(crate) fn slice_bytes(self) -> (u32, u32) {
+        match self {
+            Self::Auto => (Self::SMALL_SLICE_BYTES, MAX_SLICE_BYTES),
+            Self::Fp => (0, 0),
+            Self::Dwarf => (MAX_SLICE_BYTES, MAX_SLICE_BYTES),
+        }
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<Duration, String> {

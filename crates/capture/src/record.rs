@@ -3,9 +3,16 @@
 use std::mem::{offset_of, size_of};
 
 /// `RECORD_LAYOUT`.
-pub(crate) const RECORD_LAYOUT: u32 = 1;
+pub(crate) const RECORD_LAYOUT: u32 = 2;
 /// `MAX_FRAMES`.
 pub(crate) const MAX_FRAMES: usize = 127;
+
+/// The registers of a record, by their DWARF numbers (x86-64); see `REGISTER_COUNT`.
+pub(crate) const REGISTERS: [u32; 9] = [3, 6, 7, 10, 12, 13, 14, 15, 16];
+/// `MAX_SLICE_BYTES`.
+pub(crate) const MAX_SLICE_BYTES: u32 = 16_384;
+/// `MAX_ROOTS`.
+pub(crate) const MAX_ROOTS: usize = 4;
 
 /// `struct record_header`: only its offsets are used, records are never cast to it.
 #[repr(C)]
@@ -37,6 +44,13 @@ pub(crate) struct Counters {
     pub(crate) follow_failed: u64,
 }
 
+/// `struct roots`: return addresses at which the good chains of a process end; 0 for none.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Roots {
+    pub(crate) addresses: [u64; MAX_ROOTS],
+}
+
 /// `struct config`.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -48,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) task_tgid_offset: u32,
     pub(crate) task_pid_offset: u32,
     pub(crate) task_stack_offset: u32,
+    pub(crate) small_slice_bytes: u32,
+    pub(crate) deep_slice_bytes: u32,
     pub(crate) zero: u32,
 }
 
@@ -71,6 +87,17 @@ impl Counters {
     }
 }
 
+impl Roots {
+    /// The bytes of a map's value.
+    pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
+        let mut bytes = [0; size_of::<Self>()];
+        for (slot, address) in bytes.chunks_exact_mut(8).zip(self.addresses) {
+            slot.copy_from_slice(&address.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
 impl Config {
     /// The bytes that go into `.rodata`.
     pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
@@ -82,6 +109,8 @@ impl Config {
             self.task_tgid_offset,
             self.task_pid_offset,
             self.task_stack_offset,
+            self.small_slice_bytes,
+            self.deep_slice_bytes,
             self.zero,
         ];
         let mut bytes = [0; size_of::<Self>()];
@@ -125,7 +154,12 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, task_tgid_offset),
         offset_of!(Config, task_pid_offset),
         offset_of!(Config, task_stack_offset),
+        offset_of!(Config, small_slice_bytes),
+        offset_of!(Config, deep_slice_bytes),
+        size_of::<Roots>(),
         RECORD_LAYOUT as usize,
         MAX_FRAMES,
+        REGISTERS.len(),
+        MAX_SLICE_BYTES as usize,
     ]
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use archive::{Flush, Limits, Sample, Writer};
 use profile::{
     Clock, Cost, CpuLedger, End, EventId, LabelSetId, ModuleId, ModuleKind, Node, NodeId,
-    RecordingFacts, Stack, StackEnd,
+    RecordingFacts, Slice, Stack, StackEnd, StackId,
 };
 
 use crate::decode::{RawSample, WalkEnd, Words};
@@ -17,6 +17,7 @@ use crate::jit_summary::JitSummary;
 use crate::kernel::{Kernel, KernelPart};
 use crate::kernel_names::{KernelNames, NameAddress, Passes};
 use crate::maps::{AddressMap, Region};
+use crate::mask::{Place, mask};
 use crate::perf_map_file::NoMap;
 use crate::process::{Ended, Process, Processes};
 use crate::rows::Rows;
@@ -70,6 +71,10 @@ pub(crate) struct Recorder<W: Write> {
     run_time_code: JitNames,
     /// Frames of a chain, leaf first; kept to save an allocation per new chain.
     frames: Vec<(ModuleId, u64)>,
+    /// The slice of a sample; likewise.
+    slice: Slice,
+    /// Words in slices that are not yet written.
+    pending_slice_words: usize,
 }
 
 impl<W: Write> Recorder<W> {
@@ -92,23 +97,35 @@ impl<W: Write> Recorder<W> {
             epoch: Epoch::default(),
             run_time_code: JitNames::default(),
             frames: Vec::new(),
+            slice: Slice::default(),
+            pending_slice_words: 0,
         })
     }
 
-    /// Takes a sample of a process whose maps are as they were at that time.
+    /// Takes a sample of a process whose maps are as they were at that time. Returns what its frame
+    /// pointers came to, if its mappings are known.
     pub(crate) fn sample(
         &mut self,
         sample: &RawSample<'_>,
         processes: &mut Processes,
         world: &mut impl World,
-    ) {
+    ) -> Option<Callers> {
         let thread = self.epoch.rows.thread(&mut self.writer, processes, sample, world);
-        let (user, end) = match processes.get(sample.pid) {
+        let (user, callers) = match processes.get(sample.pid) {
             Some(process) => self.user_path(process, sample, world),
-            None => (NodeId::NONE, StackEnd::NoUser),
+            None => (NodeId::NONE, None),
         };
         let kernel = self.kernel_path(sample.kernel, sample.time_ns);
-        let stack = self.epoch.interner.stack(&mut self.writer, Stack { user, kernel, end });
+        let end = match callers {
+            Some(callers) => callers.end,
+            None if user.is_some() => StackEnd::MapsUnknown,
+            None => StackEnd::NoUser,
+        };
+        let row = Stack { user, kernel, end };
+        let stack = match processes.get(sample.pid) {
+            Some(process) if callers.is_some() => self.stack(process, sample, row),
+            _ => self.epoch.interner.stack(&mut self.writer, row),
+        };
         self.writer.sample(&Sample {
             event: EVENT,
             cpu: sample.cpu,
@@ -118,6 +135,25 @@ impl<W: Write> Recorder<W> {
             weight: None,
             label_set: LabelSetId::NONE,
         });
+        callers
+    }
+
+    /// The stack row, with what was kept of registers and words if they were recorded.
+    fn stack(&mut self, process: &Process, sample: &RawSample<'_>, row: Stack) -> StackId {
+        let mut slice = std::mem::take(&mut self.slice);
+        let id = match process.maps() {
+            Some(maps) if sample.registers.len() > 0 => {
+                let place_of = |region: &Region| self.place(process, region).0;
+                mask(sample.registers, sample.stack, maps, place_of, &mut slice);
+                let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
+                let (id, is_new) = interner.sliced_stack(writer, row, &slice);
+                self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
+                id
+            }
+            _ => self.epoch.interner.stack(&mut self.writer, row),
+        };
+        self.slice = slice;
+        id
     }
 
     /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
@@ -127,14 +163,14 @@ impl<W: Write> Recorder<W> {
         process: &Process,
         sample: &RawSample<'_>,
         world: &mut impl World,
-    ) -> (NodeId, StackEnd) {
-        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, StackEnd::NoUser) };
+    ) -> (NodeId, Option<Callers>) {
+        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, None) };
         let region = process.maps().and_then(|maps| Some((maps, maps.find(leaf)?)));
         let Some((maps, region)) = region else {
             // An instruction pointer is a code address wherever it lies, and says no secret.
             let unknown = Node { parent: NodeId::NONE, module: ModuleId::NONE, address: leaf };
             let (node, _) = self.epoch.interner.node(&mut self.writer, unknown);
-            return (node, StackEnd::MapsUnknown);
+            return (node, None);
         };
         let words = Words(&sample.user.0[8..]);
         let key = CallersKey::new(process.context, words, sample.walk_end as u64);
@@ -153,7 +189,7 @@ impl<W: Write> Recorder<W> {
         if is_new {
             self.want_name(process, frame, leaf, sample.time_ns, world);
         }
-        (node, callers.end)
+        (node, Some(callers))
     }
 
     fn user_callers(
@@ -166,7 +202,7 @@ impl<W: Write> Recorder<W> {
     ) -> Callers {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
-        let mut end = None;
+        let (mut end, mut outermost) = (None, None);
         for word in words.iter() {
             if word == 0 {
                 end = Some(StackEnd::Complete);
@@ -174,12 +210,13 @@ impl<W: Write> Recorder<W> {
             }
             // A return address may be the first byte behind its mapping (a call that never returns).
             let Some(region) = maps.find(word - 1) else {
-                end = Some(StackEnd::NotCode);
+                (end, outermost) = (Some(StackEnd::NotCode), None);
                 break;
             };
             let frame = self.user_frame(process, region, word);
             self.want_name(process, frame, word - 1, sample.time_ns, world);
             frames.push((frame.module, frame.address));
+            outermost = Some(word);
         }
         let end =
             end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, sample.walk_end));
@@ -189,20 +226,25 @@ impl<W: Write> Recorder<W> {
             (path, _) = self.epoch.interner.node(&mut self.writer, row);
         }
         self.frames = frames;
-        Callers { path, end }
+        Callers { path, end, outermost }
     }
 
     fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
+        let (Place { module, base }, kind) = self.place(process, region);
+        let address = avma.wrapping_sub(base);
+        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+    }
+
+    fn place(&mut self, process: &Process, region: &Region) -> (Place, ModuleKind) {
         let rows = &mut self.epoch.rows;
         let (module, kind) = rows.module(&mut self.writer, process, region);
         rows.mapping(&mut self.writer, process, region, module);
-        let within = avma - region.start;
-        let address = match kind {
-            ModuleKind::File => region.file_offset.wrapping_add(within),
-            ModuleKind::Vdso => within,
-            _ => avma,
+        let base = match kind {
+            ModuleKind::File => region.start.wrapping_sub(region.file_offset),
+            ModuleKind::Vdso => region.start,
+            _ => 0,
         };
-        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+        (Place { module, base }, kind)
     }
 
     /// `avma`: inside the instruction meant.
@@ -237,7 +279,8 @@ impl<W: Write> Recorder<W> {
                 for word in above.iter().rev().filter(|word| *word != 0) {
                     path = self.kernel_frame(path, word, word - 1, time_ns);
                 }
-                let callers = Callers { path, end: StackEnd::Complete };
+                let end = StackEnd::Complete;
+                let callers = Callers { path, end, outermost: None };
                 self.epoch.interner.remember_callers(key, callers);
                 path
             }
@@ -280,6 +323,11 @@ impl<W: Write> Recorder<W> {
     /// Samples not yet written.
     pub(crate) fn pending_samples(&self) -> usize {
         self.writer.pending_samples()
+    }
+
+    /// Words in slices that are not yet written.
+    pub(crate) fn pending_slice_words(&self) -> usize {
+        self.pending_slice_words
     }
 
     /// Until when the archive states what was covered.
@@ -328,6 +376,7 @@ impl<W: Write> Recorder<W> {
         self.name_kernel_addresses(namer, now_ns, full);
         let covered_from_ns = self.covered_from_ns;
         self.writer.flush(&flush_of(state, covered_from_ns))?;
+        self.pending_slice_words = 0;
         self.covered_from_ns = state.covered_to_ns;
         if full {
             self.facts.clock = host::clock();

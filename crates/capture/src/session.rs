@@ -15,8 +15,10 @@ use crate::kernel_names::NameAddress as _;
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
 use crate::process::Processes;
+use crate::record::Roots;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
+use crate::roots::LearntRoots;
 use crate::sideband::{Change, SideBand};
 use crate::world::RunningSystem;
 
@@ -29,6 +31,8 @@ const FLUSH_AFTER_NS: u64 = 700_000_000;
 const FLUSH_EMPTY_AFTER_NS: u64 = 5_000_000_000;
 /// Bounds the memory of samples that wait for a flush.
 const FLUSH_SAMPLES: usize = 16_384;
+/// … and of their slices: 16 bytes a word.
+const FLUSH_SLICE_WORDS: usize = 1 << 17;
 const TIDY_EVERY_NS: u64 = 1_000_000_000;
 /// /proc/stat takes a millisecond where CPUs and interrupt lines are many.
 const IDLE_TIME_EVERY_NS: u64 = 5_000_000_000;
@@ -64,6 +68,7 @@ pub(crate) struct Session {
     /// Children are added to the filter here, because BPF cannot.
     pub(crate) follow_by_records: bool,
     pub(crate) pending: Pending,
+    pub(crate) roots: LearntRoots,
     pub(crate) counts: Counts,
     pub(crate) next_tidy_ns: u64,
     pub(crate) next_idle_time_ns: u64,
@@ -112,6 +117,7 @@ impl Session {
         let oldest_ns = self.recorder.first_pending_ns();
         if oldest_ns.is_some_and(|oldest| now_ns >= oldest + FLUSH_AFTER_NS)
             || self.recorder.pending_samples() >= FLUSH_SAMPLES
+            || self.recorder.pending_slice_words() >= FLUSH_SLICE_WORDS
             || now_ns >= self.recorder.covered_to_ns() + FLUSH_EMPTY_AFTER_NS
         {
             self.flush(covered_to_ns)?;
@@ -130,7 +136,9 @@ impl Session {
             processes: &mut self.processes,
             recorder: &mut self.recorder,
             counts: &mut self.counts,
-            follow: self.follow_by_records.then_some(&self.bpf),
+            roots: &mut self.roots,
+            bpf: &self.bpf,
+            follow: self.follow_by_records,
         };
         pending.apply(watermark_ns, &mut to);
     }
@@ -155,6 +163,11 @@ impl Session {
         let ended = self.processes.tidy(now_ns, now_ns.saturating_sub(WATERMARK_NS), &mut world);
         if self.follow_by_records {
             ended.iter().for_each(|one| self.bpf.remove_target(one.pid));
+        }
+        for one in &ended {
+            if self.roots.forget(one.pid, one.uid) {
+                self.bpf.set_roots(one.pid, Roots::default());
+            }
         }
         self.recorder.ended(&ended);
         if now_ns >= self.next_idle_time_ns {
@@ -267,8 +280,10 @@ struct ToArchive<'a> {
     processes: &'a mut Processes,
     recorder: &'a mut Recorder<Output>,
     counts: &'a mut Counts,
-    /// Where children are added to the filter, when BPF does not do it itself.
-    follow: Option<&'a LoadedBpf>,
+    roots: &'a mut LearntRoots,
+    bpf: &'a LoadedBpf,
+    /// Children are added to the filter here, because BPF does not do it itself.
+    follow: bool,
 }
 
 impl Apply for ToArchive<'_> {
@@ -278,11 +293,9 @@ impl Apply for ToArchive<'_> {
         }
         let (pid, is_fork) = (record.pid, matches!(record.change, Change::Fork { .. }));
         self.processes.apply(record, &mut RunningSystem { later, events: self.events });
-        if let Some(bpf) = self.follow.filter(|_| is_fork)
-            && self.processes.get(pid).is_some()
-        {
+        if self.follow && is_fork && self.processes.get(pid).is_some() {
             // A full table loses children, as it does in BPF.
-            self.counts.follow_failed += u64::from(bpf.add_target(pid).is_err());
+            self.counts.follow_failed += u64::from(self.bpf.add_target(pid).is_err());
         }
     }
 
@@ -292,8 +305,13 @@ impl Apply for ToArchive<'_> {
                 let mut world = RunningSystem { later, events: self.events };
                 let leaf = sample.user.get(0);
                 let (pid, tid, time_ns) = (sample.pid, sample.tid, sample.time_ns);
-                self.processes.of_sample(pid, tid, time_ns, leaf, &mut world);
-                self.recorder.sample(&sample, self.processes, &mut world);
+                let uid = self.processes.of_sample(pid, tid, time_ns, leaf, &mut world).uid;
+                let callers = self.recorder.sample(&sample, self.processes, &mut world);
+                if let (Some(callers), false) = (callers, sample.registers.0.is_empty())
+                    && let Some(roots) = self.roots.note(pid, uid, callers.outermost)
+                {
+                    self.bpf.set_roots(pid, roots);
+                }
                 *self.counts.unflushed.entry(sample.cpu).or_default() += 1;
             }
             Err(_) => {

@@ -11,7 +11,7 @@ use crate::host::{self, sysctl};
 use crate::idle_time::IdleTime;
 use crate::kernel::Kernel;
 use crate::launch::Launched;
-use crate::options::Options;
+use crate::options::{Options, Unwind};
 use crate::output::{self, Output, Placement};
 use crate::pending::Pending;
 use crate::process::{Following, Processes};
@@ -19,10 +19,11 @@ use crate::procfs;
 use crate::record::Config;
 use crate::recorder::Recorder;
 use crate::ring::Ring;
+use crate::roots::LearntRoots;
 use crate::session::{Counts, Session};
 use crate::wait::EndSignals;
 use crate::world::RunningSystem;
-use crate::{btf, session};
+use crate::{btf, mask, session};
 
 /// A recording that is set up, and what it is of.
 pub(crate) struct Prepared {
@@ -83,6 +84,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         recorder,
         follow_by_records,
         pending,
+        roots: LearntRoots::default(),
         counts: Counts::default(),
         next_tidy_ns: 0,
         next_idle_time_ns: 0,
@@ -129,6 +131,7 @@ fn load(
 ) -> Result<(LoadedBpf, bool), Error> {
     let follow = following == Following::TargetsAndChildren;
     let offsets = btf::running_kernel();
+    let (small_slice_bytes, deep_slice_bytes) = options.unwind.slice_bytes();
     let mut bpf = LoadedBpf::load(Config {
         own_tgid: std::process::id(),
         filtered: u32::from(following != Following::All),
@@ -137,6 +140,8 @@ fn load(
         task_tgid_offset: offsets.map_or(0, |o| o.tgid),
         task_pid_offset: offsets.map_or(0, |o| o.pid),
         task_stack_offset: offsets.and_then(|o| o.stack).unwrap_or(0),
+        small_slice_bytes,
+        deep_slice_bytes,
         zero: 0,
     })?;
     for pid in targets {
@@ -197,6 +202,15 @@ fn facts(
         }],
         clock: host::clock(),
         max_stack: depth_limit(sysctl("kernel/perf_event_max_stack")) as u32,
-        unwind_regs: Vec::new(),
+        unwind_regs: unwind_registers(options.unwind),
     })
+}
+
+/// Registers that a slice may hold; none: no slices are recorded. Where the stack pointer is and what the
+/// instruction pointer was, the stack itself says.
+fn unwind_registers(unwind: Unwind) -> Vec<u32> {
+    match unwind {
+        Unwind::Fp => Vec::new(),
+        Unwind::Auto | Unwind::Dwarf => mask::KEPT_REGISTERS.to_vec(),
+    }
 }

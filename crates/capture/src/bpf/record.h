@@ -9,10 +9,20 @@
 #define FLAMEARC_RECORD_H
 
 /* Changed with every change of struct record_header; user space refuses any other. */
-#define RECORD_LAYOUT 1
+#define RECORD_LAYOUT 2
 
 /* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
 #define MAX_FRAMES 127
+
+/* Registers that unwinding needs, by their DWARF numbers (x86-64): rbx 3, rbp 6, rsp 7, r10 10, r12 to r15 12
+ * to 15, rip 16. The others are a caller's to save, or (r10) serve to realign a frame. */
+#define REGISTER_COUNT 9
+
+/* Most bytes of stack in a record; all parts of the largest record fit into a per-CPU value (32 KiB). */
+#define MAX_SLICE_BYTES 16384
+
+/* Return addresses at which the good chains of a process end. */
+#define MAX_ROOTS 4
 
 /* How the walk along user frame pointers ended. */
 enum user_end {
@@ -27,8 +37,8 @@ enum user_end {
  * One sample. What follows it, in this order, each part a whole number of 8-byte words:
  *   user_bytes    user stack, leaf first (none if negative: then it is a negative errno)
  *   kernel_bytes  kernel stack, leaf first (likewise)
- *   register_count * 8   user registers     } none yet; the reader accepts any number
- *   stack_bytes          user stack from sp }
+ *   register_count * 8   user registers: none, or REGISTER_COUNT in the order stated there
+ *   stack_bytes          user stack from sp upwards
  */
 struct record_header {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
@@ -56,6 +66,11 @@ struct counters {
 	__u64 follow_failed; /* children that could not be added to the filter */
 };
 
+/* Of a process: a chain that ends with one of these is to be trusted. 0: no address. */
+struct roots {
+	__u64 addresses[MAX_ROOTS];
+};
+
 /* Set by user space before loading. */
 struct config {
 	__u32 own_tgid;
@@ -65,11 +80,13 @@ struct config {
 	__u32 task_tgid_offset;  /* of task_struct.tgid and .pid in the running kernel */
 	__u32 task_pid_offset;
 	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
+	__u32 small_slice_bytes; /* at most, of every stack; 0: no slices */
+	__u32 deep_slice_bytes;  /* at most, where a chain is not to be trusted; the same: always */
 	__u32 zero;
 };
 
 _Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");
 _Static_assert(sizeof(struct counters) == 56, "user space reads it as seven numbers");
-_Static_assert(sizeof(struct config) == 32, "user space writes it as eight numbers");
+_Static_assert(sizeof(struct config) == 40, "user space writes it as ten numbers");
 
 #endif

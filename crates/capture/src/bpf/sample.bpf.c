@@ -33,8 +33,9 @@ struct map_definition {
 
 struct scratch {
 	struct record_header header;
-	/* user frames, then kernel frames; the slack lets the verifier see that masks are in bounds */
-	__u64 words[2 * MAX_FRAMES + 8];
+	/* User frames, kernel frames, registers, stack. The slack lets the verifier see that masks are in
+	 * bounds. */
+	__u64 words[2 * (MAX_FRAMES + 1) + REGISTER_COUNT + (MAX_SLICE_BYTES + 2 * PAGE_BYTES) / 8];
 	/* A piece of the user stack while it is walked; never in a record. */
 	__u64 window[WINDOW_BYTES / 8 + 1];
 	__u64 busy;
@@ -51,6 +52,14 @@ struct map_definition targets SEC("maps") = {
 	.type = BPF_MAP_TYPE_HASH,
 	.key_bytes = sizeof(__u32),
 	.value_bytes = sizeof(__u8),
+	.max_entries = 8192,
+};
+
+/* Where the good chains of processes end: learnt by user space from their samples. */
+struct map_definition roots SEC("maps") = {
+	.type = BPF_MAP_TYPE_HASH,
+	.key_bytes = sizeof(__u32),
+	.value_bytes = sizeof(struct roots),
 	.max_entries = 8192,
 };
 
@@ -111,8 +120,13 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, task_tgid_offset),
 	offsetof(struct config, task_pid_offset),
 	offsetof(struct config, task_stack_offset),
+	offsetof(struct config, small_slice_bytes),
+	offsetof(struct config, deep_slice_bytes),
+	sizeof(struct roots),
 	RECORD_LAYOUT,
 	MAX_FRAMES,
+	REGISTER_COUNT,
+	MAX_SLICE_BYTES,
 };
 
 static __always_inline struct counters *own_counters(void)
@@ -149,7 +163,14 @@ static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struc
 
 	if (ctx->regs.cs == USER_CS) {
 		regs->rip = ctx->regs.rip;
+		regs->rsp = ctx->regs.rsp;
 		regs->rbp = ctx->regs.rbp;
+		regs->rbx = ctx->regs.rbx;
+		regs->r10 = ctx->regs.r10;
+		regs->r12 = ctx->regs.r12;
+		regs->r13 = ctx->regs.r13;
+		regs->r14 = ctx->regs.r14;
+		regs->r15 = ctx->regs.r15;
 		return 1;
 	}
 	if (!config.task_stack_offset)
@@ -212,6 +233,87 @@ static __always_inline long walk_user(struct pt_regs *regs, struct scratch *reco
 	}
 	return i * sizeof(__u64);
 }
+
+static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
+{
+	to[0] = regs->rbx;
+	to[1] = regs->rbp;
+	to[2] = regs->rsp;
+	to[3] = regs->r10;
+	to[4] = regs->r12;
+	to[5] = regs->r13;
+	to[6] = regs->r14;
+	to[7] = regs->r15;
+	to[8] = regs->rip;
+}
+
+/* Whether a chain ends where the good ones of its process do. */
+static __always_inline int is_trusted(__u32 tgid, __u64 outermost)
+{
+	const struct roots *known = bpf_map_lookup_elem(&roots, &tgid);
+
+	return known && (outermost == known->addresses[0] || outermost == known->addresses[1] ||
+			 outermost == known->addresses[2] || outermost == known->addresses[3]);
+}
+
+/* How much of the stack is wanted: of a trusted chain what lies below the end of the frame that the frame
+ * pointer is at, because above it the chain says it all; else much. */
+static __always_inline __u32 wanted_stack(const struct pt_regs *regs, __u32 tgid, __u64 outermost)
+{
+	__u64 near = regs->rbp + FRAME_BYTES - regs->rsp;
+
+	if (regs->rsp % sizeof(__u64))
+		return 0;
+	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(tgid, outermost))
+		return config.deep_slice_bytes;
+	if (near < config.small_slice_bytes && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
+		return near;
+	return config.small_slice_bytes;
+}
+
+/* Copies the stack page by page, as far as it can be read. */
+static __always_inline __u32 copy_stack(char *to, __u64 from, __u32 wanted)
+{
+	__u64 done = 0, piece, at;
+	int i;
+
+	for (i = 0; i <= MAX_SLICE_BYTES / PAGE_BYTES && done < wanted; i++) {
+		piece = PAGE_BYTES - ((from + done) & (PAGE_BYTES - 1));
+		if (piece > wanted - done)
+			piece = wanted - done;
+		/* The masks change nothing; clang, who knows, must not take them away from the verifier. */
+		at = done;
+		asm volatile("" : "+r"(piece), "+r"(at));
+		piece &= 2 * PAGE_BYTES - 1;
+		at &= MAX_SLICE_BYTES - 1;
+		if (bpf_probe_read_user(to + at, piece, (const void *)(from + done)))
+			break;
+		done += piece;
+	}
+	return done;
+}
+
+/* Adds registers and a slice of the stack behind the chains; returns their bytes. */
+static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 kernel)
+{
+	struct record_header *header = &record->header;
+	char *to = (char *)record->words + user + kernel;
+	__u64 outermost, stack;
+
+	if (!config.small_slice_bytes || user < sizeof(__u64))
+		return 0;
+	outermost = *(__u64 *)((char *)record->words + user - sizeof(__u64));
+	put_registers(regs, (__u64 *)to);
+	header->register_count = REGISTER_COUNT;
+	to += REGISTER_COUNT * sizeof(__u64);
+	/* Through memory, as in sample(): else the verifier follows the copying once for each way to a length. */
+	header->stack_bytes = wanted_stack(regs, header->tgid, outermost);
+	header->stack_bytes = copy_stack(to, regs->rsp, *(volatile __u32 *)&header->stack_bytes);
+	stack = *(volatile __u32 *)&header->stack_bytes;
+	if (stack > MAX_SLICE_BYTES)
+		return 0;
+	return REGISTER_COUNT * sizeof(__u64) + stack;
+}
 #else
 static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struct pt_regs *regs)
 {
@@ -219,6 +321,11 @@ static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struc
 }
 
 static __always_inline long walk_user(struct pt_regs *regs, struct scratch *record)
+{
+	return 0;
+}
+
+static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 kernel)
 {
 	return 0;
 }
@@ -255,7 +362,8 @@ int sample(struct bpf_perf_event_data *ctx)
 	struct record_header *header;
 	struct scratch *record;
 	struct pt_regs regs = {};
-	__u64 kernel, user;
+	__u64 kernel, user, slice = 0;
+	int found;
 
 	if (!count)
 		return 0;
@@ -293,7 +401,8 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->stack_bytes = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 
-	if (user_registers(ctx, &regs))
+	found = user_registers(ctx, &regs);
+	if (found)
 		header->user_bytes = walk_user(&regs, record);
 	else
 		header->user_bytes = bpf_get_stack(ctx, record->words, MAX_STACK_BYTES, BPF_F_USER_STACK);
@@ -303,7 +412,10 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->kernel_bytes = bpf_get_stack(ctx, (char *)record->words + user, MAX_STACK_BYTES, 0);
 	kernel = taken(header->kernel_bytes);
 
-	submit(count, record, sizeof(*header) + kernel + user);
+	if (found)
+		slice = add_slice(&regs, record, user, kernel);
+
+	submit(count, record, sizeof(*header) + kernel + user + slice);
 	record->busy = 0;
 	return 0;
 }

@@ -1,0 +1,104 @@
+//! Keeps of registers and stack words what unwinding needs, and nothing that the program keeps there.
+//!
+//! ```text
+//! what stands there                        what is kept
+//! an address in an executable mapping      the module and the address in it
+//! a pointer to [sp, sp + looked at]        its distance from sp
+//! anything else                            nothing: it is the program's
+//! ```
+//! A return address may be the first byte behind its mapping (after a call that never returns), so
+//! words are looked up one byte below. What merely looks like code is kept too: nothing tells a stale
+//! return address from a live one here.
+
+use profile::{Kept, KeptValue, ModuleId, Slice};
+
+use crate::decode::Words;
+use crate::maps::{AddressMap, Region};
+use crate::record::REGISTERS;
+
+/// DWARF numbers on x86-64.
+const STACK_POINTER: u32 = 7;
+const INSTRUCTION_POINTER: u32 = 16;
+
+/// What a slice may hold of [`REGISTERS`]. The stack pointer is where the slice begins, and the instruction
+/// pointer is the stack's leaf.
+pub(crate) const KEPT_REGISTERS: [u32; 7] = [3, 6, 10, 12, 13, 14, 15];
+
+/// Where a mapping's code is in the archive: its module, and what to take from an address for the module's
+/// own meaning of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) module: ModuleId,
+    pub(crate) base: u64,
+}
+
+/// Sorts words into code, stack and the rest.
+struct Sieve<'a, F> {
+    maps: &'a AddressMap,
+    place_of: F,
+    stack_start: u64,
+    stack_bytes: u64,
+    /// All code lies in this range: most words do not.
+    code: std::ops::Range<u64>,
+    /// The mapping hit last: most code addresses in a row are of one or two.
+    last: Option<(&'a Region, Place)>,
+}
+
+impl<'a, F: FnMut(&'a Region) -> Place> Sieve<'a, F> {
+    fn value(&mut self, word: u64) -> Option<KeptValue> {
+        let distance = word.wrapping_sub(self.stack_start);
+        if distance <= self.stack_bytes {
+            return Some(KeptValue::Stack(distance));
+        }
+        let inside = word.wrapping_sub(1);
+        if !self.code.contains(&inside) {
+            return None;
+        }
+        let place = match self.last {
+            Some((region, place)) if (region.start..region.end).contains(&inside) => place,
+            _ => {
+                let region = self.maps.find(inside)?;
+                let place = (self.place_of)(region);
+                self.last = Some((region, place));
+                place
+            }
+        };
+        let address = word.wrapping_sub(place.base);
+        Some(KeptValue::Code { module: place.module, address })
+    }
+}
+
+/// Masks what was recorded into `slice`, which is overwritten. `place_of` is asked about a mapping only
+/// when a kept word lies in it. False: no registers were recorded.
+pub(crate) fn mask<'a>(
+    registers: Words<'_>,
+    stack: Words<'_>,
+    maps: &'a AddressMap,
+    place_of: impl FnMut(&'a Region) -> Place,
+    slice: &mut Slice,
+) -> bool {
+    slice.kept.clear();
+    slice.looked_at_words = 0;
+    let of = |number| REGISTERS.iter().position(|r| *r == number).and_then(|i| registers.get(i));
+    let Some(stack_start) = of(STACK_POINTER) else { return false };
+    let regions = maps.regions();
+    let code = match (regions.first(), regions.last()) {
+        (Some(first), Some(last)) => first.start..last.end,
+        _ => 0..0,
+    };
+    let stack_bytes = stack.len() as u64 * 8;
+    let mut sieve = Sieve { maps, place_of, stack_start, stack_bytes, code, last: None };
+    for (place, word) in REGISTERS.into_iter().zip(registers.iter()) {
+        if place == STACK_POINTER || place == INSTRUCTION_POINTER {
+            continue;
+        }
+        slice.kept.extend(sieve.value(word).map(|value| Kept { place, value }));
+    }
+    slice.looked_at_words = stack.len() as u32;
+    for (place, word) in (Kept::place_of_word(0)..).zip(stack.iter()) {
+        if let Some(value) = sieve.value(word) {
+            slice.kept.push(Kept { place, value });
+        }
+    }
+    true
+}

@@ -1,0 +1,176 @@
+//! Learns which chains of frame pointers are to be trusted, from where they end.
+//!
+//! In a program with frame pointers every chain leads to the code that started its thread: all end with
+//! the same few return addresses, its *roots*. (Not with a frame pointer of zero: glibc's start code has no
+//! frame pointers itself, and leaves anything in the register.) In code without frame pointers most chains
+//! are nothing but a leaf, and the others end wherever a register happened to point. So, of each process:
+//!
+//! 1. Until its roots are known none of its chains is trusted: the BPF program takes deep slices of the stack.
+//! 2. Its first 16 chains are judged, then every 64. A return address with which one in eight of them ends is
+//!    a root. If one in eight has no caller, or came to a word that is no code, there are no roots.
+//! 3. A chain that ends with a root is trusted: a small slice is enough to find the callers that it skips
+//!    at the leaf. Every other one gets a deep slice.
+//!
+//! Chains are recorded with deep slices too, so a process that changes its ways is judged anew. A new program
+//! under the same number has other addresses, so that old roots trust nothing of it.
+
+use rustc_hash::FxHashMap;
+
+use crate::record::{MAX_ROOTS, Roots};
+
+/// Chains of the first judgement, and of each later one.
+const FIRST_CHAINS: u32 = 16;
+const CHAINS: u32 = 64;
+/// What one chain in this many does counts.
+const SHARE: u32 = 8;
+/// Processes judged at a time: bounds memory. The BPF map has as much room.
+const MAX_PROCESSES: usize = 8192;
+
+/// The roots of all processes.
+#[derive(Default, Debug)]
+pub(crate) struct LearntRoots {
+    processes: FxHashMap<u32, Judged>,
+}
+
+/// One process image.
+#[derive(Default, Debug)]
+struct Judged {
+    uid: u64,
+    known: Roots,
+    chains: u32,
+    /// Chains without a caller, or that came to a word that is no code.
+    bad: u32,
+    /// The most frequent ends: each address with at most as many chains as ended there.
+    ends: [(u64, u32); MAX_ROOTS],
+}
+
+impl LearntRoots {
+    /// Notes the return address that a chain ended with; `None`: it has none, or came to a word that is no
+    /// code. Returns the process's roots if they have changed.
+    pub(crate) fn note(&mut self, pid: u32, uid: u64, outermost: Option<u64>) -> Option<Roots> {
+        if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
+            return None;
+        }
+        let process = self.processes.entry(pid).or_default();
+        if process.uid != uid {
+            *process = Judged { uid, known: process.known, ..Judged::default() };
+        }
+        process.chains += 1;
+        match outermost {
+            Some(address) => process.count(address),
+            None => process.bad += 1,
+        }
+        let is_known = process.known != Roots::default();
+        if process.chains < if is_known { CHAINS } else { FIRST_CHAINS } {
+            return None;
+        }
+        let roots = process.judge();
+        let changed = roots != process.known;
+        *process = Judged { uid, known: roots, ..Judged::default() };
+        changed.then_some(roots)
+    }
+
+    /// Forgets a process that ended. Returns whether it had roots.
+    pub(crate) fn forget(&mut self, pid: u32, uid: u64) -> bool {
+        match self.processes.get(&pid) {
+            Some(process) if process.uid == uid => {
+                self.processes.remove(&pid).is_some_and(|p| p.known != Roots::default())
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Judged {
+    /// Counts as Misra and Gries do: what ends one chain in five or more is found for certain.
+    fn count(&mut self, address: u64) {
+        if let Some((_, chains)) = self.ends.iter_mut().find(|(end, n)| *end == address && *n > 0) {
+            *chains += 1;
+        } else if let Some(free) = self.ends.iter_mut().find(|(_, chains)| *chains == 0) {
+            *free = (address, 1);
+        } else {
+            self.ends.iter_mut().for_each(|(_, chains)| *chains -= 1);
+        }
+    }
+
+    fn judge(&self) -> Roots {
+        let mut roots = Roots::default();
+        let counts = |chains: u32| chains * SHARE >= self.chains;
+        if counts(self.bad) {
+            return roots;
+        }
+        let mut found: Vec<u64> =
+            self.ends.iter().filter(|(_, n)| counts(*n)).map(|(end, _)| *end).collect();
+        found.sort_unstable();
+        for (slot, address) in roots.addresses.iter_mut().zip(found) {
+            *slot = address;
+        }
+        roots
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: u64 = 0x7f00_0000_71ca;
+    const THREAD: u64 = 0x7f00_0008_84e0;
+
+    /// What is learnt of process 7 from these chains, in order.
+    fn learn(chains: impl IntoIterator<Item = Option<u64>>) -> Vec<[u64; 4]> {
+        let mut learnt = LearntRoots::default();
+        let changes = chains.into_iter().filter_map(|chain| learnt.note(7, 1, chain));
+        changes.map(|roots| roots.addresses).collect()
+    }
+
+    #[test]
+    fn the_addresses_where_chains_usually_end_are_roots() {
+        let chains = (0..16).map(|i| Some(if i % 4 == 0 { THREAD } else { MAIN }));
+        assert_eq!(learn(chains), [[MAIN, THREAD, 0, 0]]);
+        assert_eq!(learn((0..15).map(|_| Some(MAIN))), [[0; 4]; 0], "too few to tell");
+    }
+
+    #[test]
+    fn a_stray_end_is_no_root_and_spoils_none() {
+        let chains = (0..16).map(|i| if i == 3 { Some(0x5555) } else { Some(MAIN) });
+        assert_eq!(learn(chains), [[MAIN, 0, 0, 0]]);
+        let chains = (0..16).map(|i| (i != 3).then_some(MAIN));
+        assert_eq!(learn(chains), [[MAIN, 0, 0, 0]]);
+    }
+
+    #[test]
+    fn code_without_frame_pointers_has_no_roots() {
+        assert_eq!(learn((0..200).map(|_| None)), [[0; 4]; 0]);
+        let some_leaves = (0..200).map(|i| (i % 8 != 0).then_some(MAIN));
+        assert_eq!(learn(some_leaves), [[0; 4]; 0], "a leaf in eight is alone");
+        assert_eq!(learn((0..200).map(|i| Some(0x1000 + i))), [[0; 4]; 0], "ends anywhere");
+    }
+
+    #[test]
+    fn a_process_that_changes_its_ways_is_judged_anew() {
+        let good = (0..80).map(|_| Some(MAIN));
+        let chains = good.clone().chain((0..64).map(|_| None)).chain(good);
+        assert_eq!(learn(chains), [[MAIN, 0, 0, 0], [0; 4], [MAIN, 0, 0, 0]]);
+    }
+
+    #[test]
+    fn a_new_program_starts_from_nothing_and_an_ended_one_is_forgotten() {
+        let mut learnt = LearntRoots::default();
+        let mut note = |uid, n| (0..n).filter_map(|_| learnt.note(7, uid, Some(MAIN))).count();
+        assert_eq!(note(1, 15), 0);
+        assert_eq!(note(2, 15), 0, "another image");
+        assert_eq!(note(2, 1), 1);
+        assert!(!learnt.forget(7, 1), "not the one that is known");
+        assert!(learnt.forget(7, 2));
+        assert!(learnt.processes.is_empty());
+    }
+
+    #[test]
+    fn the_number_of_processes_is_bounded() {
+        let mut learnt = LearntRoots::default();
+        for pid in 0..MAX_PROCESSES as u32 + 10 {
+            learnt.note(pid, 1, None);
+        }
+        assert_eq!(learnt.processes.len(), MAX_PROCESSES);
+    }
+}
