@@ -1,0 +1,131 @@
+//! The words kept of a stack are those that lead to the true callers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use profile::{KeptValue, Slice, StackId};
+use rayon::iter::ParallelIterator as _;
+
+use crate::recording::*;
+
+const WITHOUT_FRAME_POINTERS: &[&str] = &["-O2", "-fomit-frame-pointer"];
+
+/// Where the functions of a program are, by `nm`.
+fn functions(binary: &Path) -> BTreeMap<u64, String> {
+    let output = succeed(Command::new("nm").arg("--defined-only").arg(binary));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let address = u64::from_str_radix(words.next()?, 16).ok()?;
+        words.next().filter(|kind| kind.eq_ignore_ascii_case("t"))?;
+        Some((address, words.next()?.to_owned()))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Slices of all stacks that have one.
+fn slices(recorded: &Recorded) -> BTreeMap<StackId, Slice> {
+    let mut slices = BTreeMap::new();
+    for block in recorded.archive.slice_blocks().collect::<Vec<_>>() {
+        block.unwrap().for_each(|stack, slice| {
+            slices.insert(stack, slice.clone());
+        });
+    }
+    slices
+}
+
+/// For each sample the function at its leaf, and those of the program's own that its slice returns to.
+fn chains(recorded: &Recorded, binary: &Path) -> Vec<(String, Vec<String>)> {
+    let functions = functions(binary);
+    let tables = recorded.archive.tables();
+    let name = |module, address: u64| {
+        let module = tables.module(module)?;
+        (Path::new(&*module.path.lossy()) == binary).then_some(())?;
+        let segment = module
+            .segments
+            .iter()
+            .find(|s| (s.file_offset.0..s.file_offset.0 + s.file_bytes).contains(&address))?;
+        let svma = address - segment.file_offset.0 + segment.svma.0;
+        functions.range(..=svma).next_back().map(|(_, name)| name.clone())
+    };
+    let slices = slices(recorded);
+    let mut chains = Vec::new();
+    for block in recorded.archive.data_blocks().collect::<Vec<_>>() {
+        block.unwrap().for_each_sample(|sample| {
+            let leaf = tables.nodes.get(tables.stacks.get(sample.stack).user);
+            let Some(slice) = slices.get(&sample.stack) else { return };
+            let words = slice.kept.iter().filter(|kept| kept.word().is_some());
+            let callers = words.filter_map(|kept| match kept.value {
+                KeptValue::Code { module, address } => name(module, address - 1),
+                KeptValue::Stack(_) => None,
+            });
+            let leaf = leaf.and_then(|node| name(node.module, node.address)).unwrap_or_default();
+            chains.push((leaf, callers.collect()));
+        });
+    }
+    chains
+}
+
+fn record(dir: &Path, unwind: &str, command: &[&str]) -> Recorded {
+    let path = dir.join(format!("{unwind}.arc"));
+    let mut recorder = capture();
+    recorder.args(["--force", "-F", "499", "--unwind", unwind, "-o"]).arg(&path);
+    succeed(recorder.arg("--").args(command));
+    let recorded = read(&path);
+    recorded.assert_balanced();
+    recorded
+}
+
+#[test]
+fn a_slice_holds_the_true_callers_in_their_order() {
+    let dir = dir();
+    let binary = program(dir.path(), "chain", WITHOUT_FRAME_POINTERS);
+    for unwind in ["auto", "dwarf"] {
+        let recorded = record(dir.path(), unwind, &[binary.to_str().unwrap(), "2"]);
+        let chains = chains(&recorded, &binary);
+        let at_leaf: Vec<_> = chains.iter().filter(|(leaf, _)| leaf == "leaf").collect();
+        assert!(at_leaf.len() > 800, "{unwind}: {} samples in leaf()", at_leaf.len());
+        for (_, callers) in at_leaf {
+            // What called main() is the C library's; _start() is at the stack's top, and before it
+            // addresses that the start code left behind.
+            let callers: Vec<&str> = callers.iter().map(String::as_str).collect();
+            assert!(
+                callers.starts_with(&["inner", "middle", "outer", "main"]),
+                "{unwind}: {callers:?}"
+            );
+        }
+        let registers = &recorded.archive.facts().unwind_regs;
+        assert_eq!(*registers, [3, 6, 10, 12, 13, 14, 15], "{unwind}");
+    }
+}
+
+#[test]
+fn with_frame_pointers_a_slice_ends_with_the_frame_they_are_at() {
+    let dir = dir();
+    let binary = program(
+        dir.path(),
+        "chain",
+        &["-O2", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"],
+    );
+    let recorded = record(dir.path(), "auto", &[binary.to_str().unwrap(), "2"]);
+    let mut words: Vec<u32> = slices(&recorded).values().map(|s| s.looked_at_words).collect();
+    words.sort_unstable();
+    assert!(words[words.len() / 2] <= 4, "leaf() has a frame of two words: {words:?}");
+    let deep = words.iter().filter(|words| **words > 256).count();
+    assert!(deep > 0, "nothing was known of the first chains");
+    let chains = chains(&recorded, &binary);
+    let short = chains.iter().filter(|(leaf, callers)| leaf == "leaf" && callers == &["inner"]);
+    let short = short.count();
+    assert!(short * 10 > chains.len() * 7, "{short} of {}", chains.len());
+}
+
+#[test]
+fn chains_alone_need_no_slices() {
+    let dir = dir();
+    let binary = program(dir.path(), "chain", WITHOUT_FRAME_POINTERS);
+    let recorded = record(dir.path(), "fp", &[binary.to_str().unwrap(), "0.5"]);
+    assert!(recorded.times_ns.len() > 200);
+    assert_eq!(slices(&recorded).len(), 0);
+    assert_eq!(recorded.archive.facts().unwind_regs, [0u32; 0]);
+}
