@@ -7,7 +7,7 @@ use profile::{Backend, EndReason, Event, EventKind, Module, Scope, Tables, Text,
 use rayon::iter::ParallelIterator as _;
 
 use super::*;
-use crate::decode::{decode, tests::record, tests::with_slice};
+use crate::decode::{decode, tests::record};
 use crate::maps::MapsEntry;
 use crate::perf_map_file::{NoMap, PerfMapPlace};
 use crate::process::Following;
@@ -16,10 +16,10 @@ use crate::sideband::{Change, Identity, NewMapping, SideBand};
 use crate::world::{HostFacts, World};
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
-struct Fake;
+pub(super) struct Fake;
 
-const PID: u32 = 4_000_000_001;
-const OTHER: u32 = 4_000_000_002;
+pub(super) const PID: u32 = 4_000_000_001;
+pub(super) const OTHER: u32 = 4_000_000_002;
 
 impl World for Fake {
     fn stat(&mut self, _pid: u32) -> Option<Stat> {
@@ -107,7 +107,7 @@ fn facts() -> RecordingFacts {
 
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
+pub(super) fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
     let image = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
     let kernel = Kernel::new(KERNEL_TEXT, image, Vec::new());
     Recorder::new(Vec::new(), facts(), kernel, limits).unwrap()
@@ -137,7 +137,7 @@ fn finish(recorder: Recorder<Vec<u8>>, at_ns: u64) -> Archive {
     Archive::from_bytes(bytes).unwrap()
 }
 
-fn record_all(records: &[Vec<u8>]) -> Archive {
+pub(super) fn record_all(records: &[Vec<u8>]) -> Archive {
     let mut recorder = recorder(Limits::default());
     let mut processes = Processes::new(Following::All);
     for record in records {
@@ -146,12 +146,12 @@ fn record_all(records: &[Vec<u8>]) -> Archive {
     finish(recorder, 1000)
 }
 
-fn module_name(module: Option<&Module>) -> String {
+pub(super) fn module_name(module: Option<&Module>) -> String {
     module.map_or_else(|| "?".to_owned(), |m| m.path.lossy().into_owned())
 }
 
 /// Each sample as "comm: root … leaf | kernel root … leaf (end)".
-fn stacks(archive: &Archive) -> Vec<String> {
+pub(super) fn stacks(archive: &Archive) -> Vec<String> {
     let tables: &Tables = archive.tables();
     let path = |leaf| {
         let mut frames: Vec<String> = tables
@@ -303,77 +303,6 @@ fn an_epoch_that_is_full_is_followed_by_one_that_stands_by_itself() {
     assert_eq!(names, BTreeSet::from([&Text::from("fffffffff81000000")]));
 }
 
-/// Registers in the order of a record; all but the stack pointer hold data.
-fn registers(stack_pointer: u64) -> Vec<u64> {
-    let value = |number| if number == 7 { stack_pointer } else { 0x6861_636b };
-    crate::record::REGISTERS.into_iter().map(value).collect()
-}
-
-#[test]
-fn equal_slices_of_a_stack_are_one_row_and_say_the_same_in_every_process() {
-    let secret = u64::from_ne_bytes(*b"hunter2!");
-    let sliced = |(pid, time_ns), library: u64, sp, word| {
-        let record = record((pid, pid, time_ns), "a", &[], &[library + 0x10, 0x4020]);
-        let stack = [word, library + 0x30, sp + 24, 0x4020];
-        with_slice(record, &registers(sp), &stack)
-    };
-    let archive = record_all(&[
-        sliced((PID, 1), 0x7000, 0x7ffc_0000, secret),
-        sliced((OTHER, 2), 0x9000, 0x7ffd_0008, secret + 1),
-        sliced((PID, 3), 0x7000, 0x7ffc_0000, 0x4030),
-        record((PID, PID, 4), "a", &[], &[0x7010, 0x4020]),
-    ]);
-    let tables = archive.tables();
-    assert_eq!(tables.stacks.len(), 3, "two slices, and none");
-    let mut slices = Vec::new();
-    for block in archive.slice_blocks().collect::<Vec<_>>() {
-        block.unwrap().for_each(|stack, slice| slices.push((stack, slice.clone())));
-    }
-    slices.sort_by_key(|(stack, _)| *stack);
-    let words = |slice: &profile::Slice| -> Vec<(u32, String)> {
-        let text = |value| match value {
-            profile::KeptValue::Stack(distance) => format!("sp+{distance}"),
-            profile::KeptValue::Code { module, address } => {
-                format!("{}+{address:x}", module_name(tables.module(module)))
-            }
-        };
-        slice.kept.iter().map(|kept| (kept.word().unwrap(), text(kept.value))).collect()
-    };
-    let [first, second] = &slices[..] else { panic!("{slices:?}") };
-    let callers = [(1, "/lib/libc.so+2030"), (2, "sp+24"), (3, "/bin/server+1020")];
-    let callers = callers.map(|(word, text)| (word, text.to_owned()));
-    assert_eq!(words(&first.1), callers);
-    assert_eq!(words(&second.1)[1..], callers);
-    assert_eq!(words(&second.1)[0], (0, "/bin/server+1030".to_owned()));
-    assert_eq!((first.1.looked_at_words, second.1.looked_at_words), (4, 4));
-}
-
-#[test]
-fn a_leaf_outside_every_mapping_has_no_slice() {
-    let record = record((PID, PID, 1), "a", &[], &[0x5_0000, 0x4020]);
-    let archive = record_all(&[with_slice(record, &registers(0x7ffc_0000), &[0x4020])]);
-    assert_eq!(stacks(&archive), ["a: ?+50000 |  (MapsUnknown)"]);
-    assert_eq!(archive.slice_blocks().count(), 0);
-}
-
-#[test]
-fn where_a_chain_ended_is_told_unless_it_came_to_a_word_that_is_no_code() {
-    let mut recorder = recorder(Limits::default());
-    let mut processes = Processes::new(Following::All);
-    let mut outermost = |user: &[u64]| {
-        let record = record((PID, PID, 1), "a", &[], user);
-        let sample = decode(&record).unwrap();
-        processes.of_sample(PID, PID, 1, sample.user.get(0), &mut Fake);
-        recorder.sample(&sample, &mut processes, &mut Fake).map(|callers| callers.outermost)
-    };
-    assert_eq!(outermost(&[0x7010, 0x4020, 0x4030]), Some(Some(0x4030)));
-    assert_eq!(outermost(&[0x7010, 0x4020, 0]), Some(Some(0x4020)));
-    assert_eq!(outermost(&[0x7010, 0x4020, 0x1234_5678]), Some(None));
-    assert_eq!(outermost(&[0x7010]), Some(None), "a leaf alone");
-    assert_eq!(outermost(&[0x5_0000, 0x4020]), None, "its mappings are not known");
-    assert_eq!(outermost(&[]), None);
-}
-
 #[test]
 fn a_process_keeps_its_program_when_its_maps_are_read_again() {
     let mut recorder = recorder(Limits { nodes: 1, ..Limits::default() });
@@ -397,14 +326,4 @@ fn a_process_keeps_its_program_when_its_maps_are_read_again() {
     let programs: Vec<String> =
         tables.processes.iter().map(|p| module_name(tables.module(p.exe))).collect();
     assert!(programs.iter().all(|name| name == "/bin/server"), "{programs:?}");
-}
-
-#[test]
-fn a_walk_that_says_how_it_ended_is_believed() {
-    let ends = [WalkEnd::Zero, WalkEnd::Fault, WalkEnd::NotCode, WalkEnd::Limit, WalkEnd::Unknown];
-    let of_frames = |frames| ends.map(|end| end_of_walk(frames, 4, end));
-    use StackEnd::{Complete, DepthLimit, Fault, NotCode};
-    assert_eq!(of_frames(4), [Complete, Fault, NotCode, DepthLimit, DepthLimit]);
-    assert_eq!(of_frames(3), [Complete, Fault, NotCode, DepthLimit, Complete]);
-    assert_eq!(of_frames(1), [Complete, Fault, NotCode, DepthLimit, Fault]);
 }
