@@ -6,8 +6,8 @@ use std::io::Write;
 
 use archive::{Flush, Limits, Sample, Writer};
 use profile::{
-    Clock, Cost, CpuLedger, End, EventId, LabelSetId, ModuleId, ModuleKind, Node, NodeId,
-    RecordingFacts, Slice, Stack, StackEnd,
+    Clock, Cost, CpuLedger, End, EventId, LabelSetId, ModuleId, Node, NodeId, RecordingFacts,
+    Slice, Stack, StackEnd,
 };
 
 use crate::decode::{RawSample, Words};

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Archive, Limits};
-use profile::{Backend, EndReason, Event, EventKind, Module, Scope, Tables, Text, Unit};
+use profile::{
+    Backend, EndReason, Event, EventKind, Module, ModuleKind, Scope, Tables, Text, Unit,
+};
 use rayon::iter::ParallelIterator as _;
 
 use super::*;

@@ -47,7 +47,7 @@ fn chains(recorded: &Recorded, binary: &Path) -> Vec<(String, Vec<String>)> {
             .iter()
             .find(|s| (s.file_offset.0..s.file_offset.0 + s.file_bytes).contains(&address))?;
         let svma = address - segment.file_offset.0 + segment.svma.0;
-        functions.range(..=svma).next_back().map(|(_, name)| name.clone())
+        functions.range(..=svma).next_back().map(|(start, name)| (svma - start, name.clone()))
     };
     let slices = slices(recorded);
     let mut chains = Vec::new();
@@ -57,10 +57,14 @@ fn chains(recorded: &Recorded, binary: &Path) -> Vec<(String, Vec<String>)> {
             let Some(slice) = slices.get(&sample.stack) else { return };
             let words = slice.kept.iter().filter(|kept| kept.word().is_some());
             let callers = words.filter_map(|kept| match kept.value {
-                KeptValue::Code { module, address } => name(module, address - 1),
+                // The start of a function is a pointer to it, not what a call returns to.
+                KeptValue::Code { module, address } => {
+                    name(module, address).filter(|(inside, _)| *inside > 0).map(|(_, name)| name)
+                }
                 KeptValue::Stack(_) => None,
             });
-            let leaf = leaf.and_then(|node| name(node.module, node.address)).unwrap_or_default();
+            let leaf = leaf.and_then(|node| name(node.module, node.address));
+            let leaf = leaf.map(|(_, name)| name).unwrap_or_default();
             chains.push((leaf, callers.collect()));
         });
     }
@@ -126,4 +130,27 @@ fn chains_alone_need_no_slices() {
     assert!(recorded.times_ns.len() > 200);
     assert_eq!(slices(&recorded).len(), 0);
     assert_eq!(recorded.archive.facts().unwind_regs, [0u32; 0]);
+}
+
+#[test]
+fn callers_beyond_a_library_without_frame_pointers_are_in_the_slice() {
+    let dir = dir();
+    let binary = program(dir.path(), "callback", &["-O2", "-fno-omit-frame-pointer"]);
+    let recorded = record(dir.path(), "auto", &[binary.to_str().unwrap(), "2"]);
+    let chains = chains(&recorded, &binary);
+    let at_leaf: Vec<_> = chains.iter().filter(|(leaf, _)| leaf == "compare").collect();
+    assert!(at_leaf.len() > 800, "{} samples in compare()", at_leaf.len());
+    let whole = at_leaf.iter().filter(|(_, callers)| callers.starts_with(&main_path(&["sort"])));
+    let whole = whole.count();
+    assert!(
+        whole * 100 >= at_leaf.len() * 99,
+        "{whole} of {}: {:?}",
+        at_leaf.len(),
+        at_leaf.last()
+    );
+}
+
+/// These functions and main(), which called the last one.
+fn main_path(functions: &[&str]) -> Vec<String> {
+    functions.iter().chain(&["main"]).map(|name| (*name).to_owned()).collect()
 }
