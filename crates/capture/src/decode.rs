@@ -180,6 +180,15 @@ pub(crate) mod tests {
         bytes
     }
 
+    /// The same with registers and stack.
+    pub(crate) fn with_slice(mut record: Vec<u8>, registers: &[u64], stack: &[u64]) -> Vec<u8> {
+        let mut put = |at: usize, value: &[u8]| record[at..at + value.len()].copy_from_slice(value);
+        put(offset_of!(RecordHeader, register_count), &(registers.len() as u16).to_ne_bytes());
+        put(offset_of!(RecordHeader, stack_bytes), &(stack.len() as u32 * 8).to_ne_bytes());
+        record.extend(registers.iter().chain(stack).flat_map(|word| word.to_ne_bytes()));
+        record
+    }
+
     #[test]
     fn a_record_decodes_into_its_parts() {
         let bytes = record((7, 8, 99), "worker", &[0xffff_ffff_8100_0000], &[0x1000, 0x2000]);
@@ -194,12 +203,8 @@ pub(crate) mod tests {
 
     #[test]
     fn registers_and_a_slice_of_the_stack_follow_the_chains() {
-        let mut bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
-        let at = offset_of!(RecordHeader, register_count);
-        bytes[at..at + 2].copy_from_slice(&3u16.to_ne_bytes());
-        let at = offset_of!(RecordHeader, stack_bytes);
-        bytes[at..at + 4].copy_from_slice(&16u32.to_ne_bytes());
-        bytes.extend((1..=5u64).flat_map(u64::to_ne_bytes));
+        let bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
+        let bytes = with_slice(bytes, &[1, 2, 3], &[4, 5]);
         let sample = decode(&bytes).unwrap();
         assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(sample.stack.iter().collect::<Vec<_>>(), [4, 5]);

@@ -2,9 +2,11 @@
 //! opens files.
 
 use object::Endianness;
-use object::elf::{FileHeader32, FileHeader64, PT_LOAD, PT_NOTE};
+use object::elf::{FileHeader32, FileHeader64, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE};
 use object::read::elf::{FileHeader, ProgramHeader as _};
 use profile::{BuildId, FileOffset, Segment, Svma, Text};
+
+use crate::frame_pointers;
 
 /// Read for the headers, which usually carry the notes with them.
 const HEAD_BYTES: usize = 4096;
@@ -21,6 +23,8 @@ pub(crate) struct ElfFacts {
     pub(crate) build_id: BuildId,
     pub(crate) go_build_id: Text,
     pub(crate) segments: Vec<Segment>,
+    /// `None`: its unwind tables do not tell.
+    pub(crate) keeps_frame_pointers: Option<bool>,
     pub(crate) file_bytes: u64,
     pub(crate) dev: (u32, u32),
     pub(crate) inode: u64,
@@ -66,6 +70,7 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
                 let align = if row.p_align(endian).into() == 8 { 8 } else { 4 };
                 read_notes(&part(head, read, offset, file_bytes), endian, align, &mut facts);
             }
+            PT_GNU_EH_FRAME => facts.keeps_frame_pointers = frame_pointers::are_kept(read, offset),
             _ => {}
         }
     }

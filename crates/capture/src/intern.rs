@@ -20,6 +20,8 @@ pub(crate) struct Callers {
     pub(crate) end: StackEnd,
     /// The return address it ended with; `None` when it has none, or came to a word that is no code.
     pub(crate) outermost: Option<u64>,
+    /// A caller below the outermost lies in code without frame pointers: others may be missing there.
+    pub(crate) may_skip: bool,
 }
 
 /// Key of a chain of callers: the state of the mappings it was resolved under, and its words.

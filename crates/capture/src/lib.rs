@@ -18,6 +18,7 @@ mod decode;
 mod elf_facts;
 mod error;
 mod events;
+mod frame_pointers;
 mod host;
 mod idle_time;
 mod intern;

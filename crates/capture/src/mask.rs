@@ -102,3 +102,7 @@ pub(crate) fn mask<'a>(
     }
     true
 }
+
+#[cfg(test)]
+#[path = "mask_tests.rs"]
+mod tests;

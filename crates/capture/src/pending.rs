@@ -116,11 +116,10 @@ impl Pending {
     }
 
     fn keep_samples_from(&mut self, due: usize) {
-        let kept: Vec<u8> = self.samples[due..]
-            .iter()
-            .flat_map(|item| &self.bytes[item.start as usize..item.end as usize])
-            .copied()
-            .collect();
+        let mut kept = Vec::new();
+        for item in &self.samples[due..] {
+            kept.extend_from_slice(&self.bytes[item.start as usize..item.end as usize]);
+        }
         self.samples.drain(..due);
         let mut start = 0;
         for item in &mut self.samples {
@@ -128,8 +127,7 @@ impl Pending {
             (item.start, item.end) = (start, start + length);
             start += length;
         }
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&kept);
+        self.bytes = kept;
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use archive::{Archive, Limits};
-use profile::{Backend, EndReason, Event, EventKind, Module, Scope, Tables, Text, Unit};
+use profile::{
+    Backend, EndReason, Event, EventKind, Module, ModuleKind, Scope, Tables, Text, Unit,
+};
 use rayon::iter::ParallelIterator as _;
 
 use super::*;
@@ -16,10 +18,10 @@ use crate::sideband::{Change, Identity, NewMapping, SideBand};
 use crate::world::{HostFacts, World};
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
-struct Fake;
+pub(super) struct Fake;
 
-const PID: u32 = 4_000_000_001;
-const OTHER: u32 = 4_000_000_002;
+pub(super) const PID: u32 = 4_000_000_001;
+pub(super) const OTHER: u32 = 4_000_000_002;
 
 impl World for Fake {
     fn stat(&mut self, _pid: u32) -> Option<Stat> {
@@ -107,7 +109,7 @@ fn facts() -> RecordingFacts {
 
 const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 
-fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
+pub(super) fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
     let image = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
     let kernel = Kernel::new(KERNEL_TEXT, image, Vec::new());
     Recorder::new(Vec::new(), facts(), kernel, limits).unwrap()
@@ -137,7 +139,7 @@ fn finish(recorder: Recorder<Vec<u8>>, at_ns: u64) -> Archive {
     Archive::from_bytes(bytes).unwrap()
 }
 
-fn record_all(records: &[Vec<u8>]) -> Archive {
+pub(super) fn record_all(records: &[Vec<u8>]) -> Archive {
     let mut recorder = recorder(Limits::default());
     let mut processes = Processes::new(Following::All);
     for record in records {
@@ -146,12 +148,12 @@ fn record_all(records: &[Vec<u8>]) -> Archive {
     finish(recorder, 1000)
 }
 
-fn module_name(module: Option<&Module>) -> String {
+pub(super) fn module_name(module: Option<&Module>) -> String {
     module.map_or_else(|| "?".to_owned(), |m| m.path.lossy().into_owned())
 }
 
 /// Each sample as "comm: root … leaf | kernel root … leaf (end)".
-fn stacks(archive: &Archive) -> Vec<String> {
+pub(super) fn stacks(archive: &Archive) -> Vec<String> {
     let tables: &Tables = archive.tables();
     let path = |leaf| {
         let mut frames: Vec<String> = tables
@@ -326,14 +328,4 @@ fn a_process_keeps_its_program_when_its_maps_are_read_again() {
     let programs: Vec<String> =
         tables.processes.iter().map(|p| module_name(tables.module(p.exe))).collect();
     assert!(programs.iter().all(|name| name == "/bin/server"), "{programs:?}");
-}
-
-#[test]
-fn a_walk_that_says_how_it_ended_is_believed() {
-    let ends = [WalkEnd::Zero, WalkEnd::Fault, WalkEnd::NotCode, WalkEnd::Limit, WalkEnd::Unknown];
-    let of_frames = |frames| ends.map(|end| end_of_walk(frames, 4, end));
-    use StackEnd::{Complete, DepthLimit, Fault, NotCode};
-    assert_eq!(of_frames(4), [Complete, Fault, NotCode, DepthLimit, DepthLimit]);
-    assert_eq!(of_frames(3), [Complete, Fault, NotCode, DepthLimit, Complete]);
-    assert_eq!(of_frames(1), [Complete, Fault, NotCode, DepthLimit, Fault]);
 }

@@ -7,7 +7,9 @@
 //!
 //! 1. Until its roots are known none of its chains is trusted: the BPF program takes deep slices of the stack.
 //! 2. Its first 16 chains are judged, then every 64. A return address with which one in eight of them ends is
-//!    a root. If one in eight has no caller, or came to a word that is no code, there are no roots.
+//!    a root. There are no roots if one in eight has no caller, or came to a word that is no code; nor if one
+//!    of them leads through code without frame pointers ([`crate::frame_pointers`]) before its end, as through
+//!    `qsort` to what it calls back: it may have skipped callers there and come to a root all the same.
 //! 3. A chain that ends with a root is trusted: a small slice is enough to find the callers that it skips
 //!    at the leaf. Every other one gets a deep slice.
 //!
@@ -16,6 +18,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::intern::Callers;
 use crate::record::{MAX_ROOTS, Roots};
 
 /// Chains of the first judgement, and of each later one.
@@ -25,6 +28,28 @@ const CHAINS: u32 = 64;
 const SHARE: u32 = 8;
 /// Processes judged at a time: bounds memory. The BPF map has as much room.
 const MAX_PROCESSES: usize = 8192;
+
+/// What a chain says of its process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Chain {
+    /// It ended with this return address.
+    End(u64),
+    /// It has no caller, or came to a word that is no code.
+    Bad,
+    /// It may have skipped callers.
+    MaySkip,
+}
+
+impl Chain {
+    /// What the callers of a sample are.
+    pub(crate) fn of(callers: &Callers) -> Self {
+        match callers.outermost {
+            _ if callers.may_skip => Self::MaySkip,
+            Some(address) => Self::End(address),
+            None => Self::Bad,
+        }
+    }
+}
 
 /// The roots of all processes.
 #[derive(Default, Debug)]
@@ -38,16 +63,15 @@ struct Judged {
     uid: u64,
     known: Roots,
     chains: u32,
-    /// Chains without a caller, or that came to a word that is no code.
     bad: u32,
+    skipping: u32,
     /// The most frequent ends: each address with at most as many chains as ended there.
     ends: [(u64, u32); MAX_ROOTS],
 }
 
 impl LearntRoots {
-    /// Notes the return address that a chain ended with; `None`: it has none, or came to a word that is no
-    /// code. Returns the process's roots if they have changed.
-    pub(crate) fn note(&mut self, pid: u32, uid: u64, outermost: Option<u64>) -> Option<Roots> {
+    /// Notes a chain. Returns the process's roots if they have changed.
+    pub(crate) fn note(&mut self, pid: u32, uid: u64, chain: Chain) -> Option<Roots> {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
             return None;
         }
@@ -56,9 +80,10 @@ impl LearntRoots {
             *process = Judged { uid, known: process.known, ..Judged::default() };
         }
         process.chains += 1;
-        match outermost {
-            Some(address) => process.count(address),
-            None => process.bad += 1,
+        match chain {
+            Chain::End(address) => process.count(address),
+            Chain::Bad => process.bad += 1,
+            Chain::MaySkip => process.skipping += 1,
         }
         let is_known = process.known != Roots::default();
         if process.chains < if is_known { CHAINS } else { FIRST_CHAINS } {
@@ -96,7 +121,7 @@ impl Judged {
     fn judge(&self) -> Roots {
         let mut roots = Roots::default();
         let counts = |chains: u32| chains * SHARE >= self.chains;
-        if counts(self.bad) {
+        if counts(self.bad) || self.skipping > 0 {
             return roots;
         }
         let mut found: Vec<u64> =
@@ -119,7 +144,8 @@ mod tests {
     /// What is learnt of process 7 from these chains, in order.
     fn learn(chains: impl IntoIterator<Item = Option<u64>>) -> Vec<[u64; 4]> {
         let mut learnt = LearntRoots::default();
-        let changes = chains.into_iter().filter_map(|chain| learnt.note(7, 1, chain));
+        let chain = |end: Option<u64>| end.map_or(Chain::Bad, Chain::End);
+        let changes = chains.into_iter().filter_map(|end| learnt.note(7, 1, chain(end)));
         changes.map(|roots| roots.addresses).collect()
     }
 
@@ -154,9 +180,21 @@ mod tests {
     }
 
     #[test]
+    fn one_chain_that_may_have_skipped_callers_is_enough() {
+        let mut learnt = LearntRoots::default();
+        let mut note = |chain, times| (0..times).filter_map(|_| learnt.note(7, 1, chain)).last();
+        assert_eq!(note(Chain::End(MAIN), 15), None);
+        assert_eq!(note(Chain::MaySkip, 1), None);
+        assert!(note(Chain::End(MAIN), 16).is_some());
+        assert_eq!(note(Chain::MaySkip, 1), None);
+        assert_eq!(note(Chain::End(MAIN), 63), Some(Roots::default()));
+    }
+
+    #[test]
     fn a_new_program_starts_from_nothing_and_an_ended_one_is_forgotten() {
         let mut learnt = LearntRoots::default();
-        let mut note = |uid, n| (0..n).filter_map(|_| learnt.note(7, uid, Some(MAIN))).count();
+        let mut note =
+            |uid, n| (0..n).filter_map(|_| learnt.note(7, uid, Chain::End(MAIN))).count();
         assert_eq!(note(1, 15), 0);
         assert_eq!(note(2, 15), 0, "another image");
         assert_eq!(note(2, 1), 1);
@@ -169,7 +207,7 @@ mod tests {
     fn the_number_of_processes_is_bounded() {
         let mut learnt = LearntRoots::default();
         for pid in 0..MAX_PROCESSES as u32 + 10 {
-            learnt.note(pid, 1, None);
+            learnt.note(pid, 1, Chain::Bad);
         }
         assert_eq!(learnt.processes.len(), MAX_PROCESSES);
     }

@@ -18,7 +18,7 @@ use crate::process::Processes;
 use crate::record::Roots;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
-use crate::roots::LearntRoots;
+use crate::roots::{Chain, LearntRoots};
 use crate::sideband::{Change, SideBand};
 use crate::world::RunningSystem;
 
@@ -308,7 +308,7 @@ impl Apply for ToArchive<'_> {
                 let uid = self.processes.of_sample(pid, tid, time_ns, leaf, &mut world).uid;
                 let callers = self.recorder.sample(&sample, self.processes, &mut world);
                 if let (Some(callers), false) = (callers, sample.registers.0.is_empty())
-                    && let Some(roots) = self.roots.note(pid, uid, callers.outermost)
+                    && let Some(roots) = self.roots.note(pid, uid, Chain::of(&callers))
                 {
                     self.bpf.set_roots(pid, roots);
                 }

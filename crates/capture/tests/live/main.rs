@@ -9,3 +9,4 @@ mod ending;
 mod jit;
 mod recording;
 mod secrecy;
+mod slices;

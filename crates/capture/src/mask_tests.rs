@@ -1,0 +1,149 @@
+use std::rc::Rc;
+
+use super::*;
+use crate::mapped_file::MappedFile;
+use crate::sideband::Identity;
+
+const SP: u64 = 0x7ffd_1234_5678;
+const PROGRAM: u64 = 0x5555_5555_4000;
+const LIBRARY: u64 = 0x7f00_0000_0000;
+
+fn maps() -> AddressMap {
+    let mut maps = AddressMap::default();
+    for (start, name) in [(PROGRAM, "/bin/server"), (LIBRARY, "/lib/libc.so")] {
+        let file = Rc::new(MappedFile::new(name.as_bytes(), Identity::NONE));
+        maps.insert(Region { start, end: start + 0x1000, file_offset: 0x2000, file });
+    }
+    maps
+}
+
+/// Modules 1 and 2, at their mappings' starts.
+fn place_of(region: &Region) -> Place {
+    Place { module: ModuleId(if region.start == PROGRAM { 1 } else { 2 }), base: region.start }
+}
+
+fn bytes(words: &[u64]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// In the order of [`REGISTERS`]; `others` take turns in all but stack and instruction pointer.
+fn registers(others: &[u64]) -> Vec<u64> {
+    let mut others = others.iter().copied().cycle();
+    let value = |number| match number {
+        STACK_POINTER => SP,
+        INSTRUCTION_POINTER => PROGRAM + 0x10,
+        _ => others.next().unwrap(),
+    };
+    REGISTERS.into_iter().map(value).collect()
+}
+
+fn masked(registers: &[u64], stack: &[u64]) -> Slice {
+    let (registers, stack) = (bytes(registers), bytes(stack));
+    let mut slice =
+        Slice { looked_at_words: 77, kept: vec![Kept { place: 1, value: KeptValue::Stack(1) }] };
+    assert!(mask(Words(&registers), Words(&stack), &maps(), place_of, &mut slice));
+    slice
+}
+
+fn code(module: u32, address: u64) -> KeptValue {
+    KeptValue::Code { module: ModuleId(module), address }
+}
+
+fn words(slice: &Slice) -> Vec<(u32, KeptValue)> {
+    slice.kept.iter().filter_map(|kept| Some((kept.word()?, kept.value))).collect()
+}
+
+#[test]
+fn code_and_pointers_into_the_slice_are_kept_in_their_places() {
+    let stack = [0, PROGRAM + 0x20, 5, SP + 32, LIBRARY + 0x30, SP - 8, SP + 56];
+    let slice = masked(&registers(&[1]), &stack);
+    assert_eq!(slice.looked_at_words, 7);
+    let expected = [
+        (1, code(1, 0x20)),
+        (3, KeptValue::Stack(32)),
+        (4, code(2, 0x30)),
+        (6, KeptValue::Stack(56)), // the end of what was looked at
+    ];
+    assert_eq!(words(&slice), expected);
+    assert_eq!(slice.kept.len(), 4, "no register");
+}
+
+#[test]
+fn registers_are_kept_by_their_numbers_but_for_what_the_stack_says_itself() {
+    let slice = masked(&registers(&[SP + 8, PROGRAM + 0x40, 9]), &[0, 0]);
+    let kept: Vec<_> = slice.kept.iter().map(|kept| (kept.place, kept.value)).collect();
+    let stack = KeptValue::Stack(8);
+    let expected = [(3, stack), (6, code(1, 0x40)), (12, stack), (13, code(1, 0x40)), (15, stack)];
+    assert_eq!(kept, expected);
+    for number in kept.iter().map(|(place, _)| place) {
+        assert!(KEPT_REGISTERS.contains(number));
+    }
+}
+
+#[test]
+fn the_ends_of_mappings_and_of_the_slice_are_exact() {
+    let end = PROGRAM + 0x1000;
+    let stack = [PROGRAM, PROGRAM + 1, end, end + 1, LIBRARY, SP - 1, SP, SP + 64, SP + 65];
+    let kept = words(&masked(&registers(&[0]), &stack[..8]));
+    let expected = [
+        (1, code(1, 1)),
+        (2, code(1, 0x1000)), // where a call that never returns would return to
+        (6, KeptValue::Stack(0)),
+        (7, KeptValue::Stack(64)),
+    ];
+    assert_eq!(kept, expected);
+    assert_eq!(words(&masked(&registers(&[0]), &stack)).len(), 5, "one word more is looked at");
+}
+
+#[test]
+fn without_registers_or_mappings_nothing_is_kept() {
+    let mut slice = Slice::default();
+    assert!(!mask(Words(&[]), Words(&[]), &maps(), place_of, &mut slice));
+    let (registers, stack) = (bytes(&registers(&[PROGRAM + 8])), bytes(&[PROGRAM + 8]));
+    let nothing = AddressMap::default();
+    assert!(mask(Words(&registers), Words(&stack), &nothing, place_of, &mut slice));
+    assert_eq!(slice, Slice { looked_at_words: 1, kept: Vec::new() });
+}
+
+/// Whatever stands beside it, a word that is neither code nor stack leaves no trace.
+#[test]
+fn no_word_of_data_is_kept_and_none_changes_what_is() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let mut random = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for _ in 0..2000 {
+        let length = 1 + (random() % 64) as usize;
+        let stack_bytes = length as u64 * 8;
+        let useful = |word: u64| {
+            let is_code = |start| word > start && word <= start + 0x1000;
+            is_code(PROGRAM) || is_code(LIBRARY) || (SP..=SP + stack_bytes).contains(&word)
+        };
+        let mut draw = || match random() % 6 {
+            0 => PROGRAM.wrapping_sub(8).wrapping_add(random() % 0x1010),
+            1 => LIBRARY.wrapping_sub(8).wrapping_add(random() % 0x1010),
+            2 => SP.wrapping_sub(16).wrapping_add(random() % (stack_bytes + 32)),
+            3 => u64::from_ne_bytes(*b"hunter2!") ^ (random() % 256),
+            4 => random() & 0x7fff_ffff_ffff,
+            _ => random(),
+        };
+        let values: Vec<u64> = (0..7).map(|_| draw()).collect();
+        let registers = registers(&values);
+        let stack: Vec<u64> = (0..length).map(|_| draw()).collect();
+        let slice = masked(&registers, &stack);
+        let back = |value: KeptValue| match value {
+            KeptValue::Stack(distance) => SP + distance,
+            KeptValue::Code { module: ModuleId(1), address } => PROGRAM + address,
+            KeptValue::Code { address, .. } => LIBRARY + address,
+        };
+        let kept: Vec<u64> = slice.kept.iter().map(|kept| back(kept.value)).collect();
+        let of_registers = REGISTERS.into_iter().zip(&registers);
+        let others = of_registers.filter(|(number, _)| KEPT_REGISTERS.contains(number));
+        let all = others.map(|(_, word)| word).chain(&stack);
+        let expected: Vec<u64> = all.copied().filter(|word| useful(*word)).collect();
+        assert_eq!(kept, expected, "exactly what is useful, in order");
+    }
+}

@@ -1,0 +1,154 @@
+//! The user part of a sample: frame pointers as a path, registers and stack words as a slice.
+
+use std::io::Write;
+
+use profile::{ModuleId, ModuleKind, Node, NodeId, Stack, StackEnd, StackId};
+
+use super::{Frame, Recorder};
+use crate::decode::{RawSample, WalkEnd, Words};
+use crate::intern::{Callers, CallersKey};
+use crate::maps::{AddressMap, Region};
+use crate::mask::{Place, mask};
+use crate::process::Process;
+use crate::world::World;
+
+impl<W: Write> Recorder<W> {
+    /// The stack row, with what was kept of registers and words if they were recorded.
+    pub(super) fn stack(
+        &mut self,
+        process: &Process,
+        sample: &RawSample<'_>,
+        row: Stack,
+    ) -> StackId {
+        let mut slice = std::mem::take(&mut self.slice);
+        let id = match process.maps() {
+            Some(maps) if sample.registers.len() > 0 => {
+                let place_of = |region: &Region| self.place(process, region).0;
+                mask(sample.registers, sample.stack, maps, place_of, &mut slice);
+                let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
+                let (id, is_new) = interner.sliced_stack(writer, row, &slice);
+                self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
+                id
+            }
+            _ => self.epoch.interner.stack(&mut self.writer, row),
+        };
+        self.slice = slice;
+        id
+    }
+
+    /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
+    /// frame pointers are arbitrary words of the target's memory.
+    pub(super) fn user_path(
+        &mut self,
+        process: &Process,
+        sample: &RawSample<'_>,
+        world: &mut impl World,
+    ) -> (NodeId, Option<Callers>) {
+        let Some(leaf) = sample.user.get(0) else { return (NodeId::NONE, None) };
+        let region = process.maps().and_then(|maps| Some((maps, maps.find(leaf)?)));
+        let Some((maps, region)) = region else {
+            // An instruction pointer is a code address wherever it lies, and says no secret.
+            let unknown = Node { parent: NodeId::NONE, module: ModuleId::NONE, address: leaf };
+            let (node, _) = self.epoch.interner.node(&mut self.writer, unknown);
+            return (node, None);
+        };
+        let words = Words(&sample.user.0[8..]);
+        let key = CallersKey::new(process.context, words, sample.walk_end as u64);
+        let callers = match self.epoch.interner.callers(key) {
+            Some(known) => known,
+            None => {
+                let callers = self.user_callers(process, maps, words, sample, world);
+                self.epoch.interner.remember_callers(key, callers);
+                callers
+            }
+        };
+        let frame = self.user_frame(process, region, leaf);
+        let Frame { module, address, .. } = frame;
+        let row = Node { parent: callers.path, module, address };
+        let (node, is_new) = self.epoch.interner.node(&mut self.writer, row);
+        if is_new {
+            self.want_name(process, frame, leaf, sample.time_ns, world);
+        }
+        (node, Some(callers))
+    }
+
+    fn user_callers(
+        &mut self,
+        process: &Process,
+        maps: &AddressMap,
+        words: Words<'_>,
+        sample: &RawSample<'_>,
+        world: &mut impl World,
+    ) -> Callers {
+        let mut frames = std::mem::take(&mut self.frames);
+        frames.clear();
+        let (mut end, mut outermost) = (None, None);
+        let (mut may_skip, mut last_keeps) = (false, true);
+        for word in words.iter() {
+            if word == 0 {
+                end = Some(StackEnd::Complete);
+                break;
+            }
+            // A return address may be the first byte behind its mapping (a call that never returns).
+            let Some(region) = maps.find(word - 1) else {
+                (end, outermost) = (Some(StackEnd::NotCode), None);
+                break;
+            };
+            let frame = self.user_frame(process, region, word);
+            self.want_name(process, frame, word - 1, sample.time_ns, world);
+            frames.push((frame.module, frame.address));
+            outermost = Some(word);
+            may_skip |= !last_keeps;
+            let facts = region.file.facts.borrow();
+            last_keeps = facts.as_ref().and_then(|f| f.keeps_frame_pointers).unwrap_or(true);
+        }
+        let end =
+            end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, sample.walk_end));
+        let mut path = NodeId::NONE;
+        for (module, address) in frames.iter().rev() {
+            let row = Node { parent: path, module: *module, address: *address };
+            (path, _) = self.epoch.interner.node(&mut self.writer, row);
+        }
+        self.frames = frames;
+        Callers { path, end, outermost, may_skip }
+    }
+
+    fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
+        let (Place { module, base }, kind) = self.place(process, region);
+        let address = avma.wrapping_sub(base);
+        Frame { module, address, is_run_time_code: kind == ModuleKind::Anon }
+    }
+
+    fn place(&mut self, process: &Process, region: &Region) -> (Place, ModuleKind) {
+        let rows = &mut self.epoch.rows;
+        let (module, kind) = rows.module(&mut self.writer, process, region);
+        rows.mapping(&mut self.writer, process, region, module);
+        let base = match kind {
+            ModuleKind::File => region.start.wrapping_sub(region.file_offset),
+            ModuleKind::Vdso => region.start,
+            _ => 0,
+        };
+        (Place { module, base }, kind)
+    }
+}
+
+/// How a chain ended all of whose words are code.
+///
+/// The kernel's own walk stops without a word at a frame pointer of zero (the outermost frame) and at
+/// one that cannot be read, and at its limit. Two frames and more were linked by at least one valid frame pointer and
+/// count as complete; a lone leaf had none that could be read.
+pub(super) fn end_of_walk(frames: usize, depth_limit: usize, walk_end: WalkEnd) -> StackEnd {
+    match walk_end {
+        WalkEnd::Unknown if frames >= depth_limit => StackEnd::DepthLimit,
+        WalkEnd::Limit => StackEnd::DepthLimit,
+        WalkEnd::Zero => StackEnd::Complete,
+        WalkEnd::Fault => StackEnd::Fault,
+        WalkEnd::NotCode => StackEnd::NotCode,
+        WalkEnd::Unknown if frames > 1 => StackEnd::Complete,
+        WalkEnd::Unknown => StackEnd::Fault,
+    }
+}
+
+#[cfg(test)]
+#[path = "user_stack_tests.rs"]
+mod tests;

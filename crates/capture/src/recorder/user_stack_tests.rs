@@ -1,0 +1,92 @@
+//! Chains and slices, from records to an archive and back.
+
+use archive::Limits;
+use profile::{KeptValue, Slice};
+use rayon::iter::ParallelIterator as _;
+
+use super::*;
+use crate::decode::{decode, tests::record, tests::with_slice};
+use crate::process::{Following, Processes};
+use crate::record::REGISTERS;
+use crate::recorder::tests::{Fake, OTHER, PID, module_name, record_all, recorder, stacks};
+
+/// Registers in the order of a record; all but the stack pointer hold data.
+fn registers(stack_pointer: u64) -> Vec<u64> {
+    let value = |number| if number == 7 { stack_pointer } else { 0x6861_636b };
+    REGISTERS.into_iter().map(value).collect()
+}
+
+#[test]
+fn equal_slices_of_a_stack_are_one_row_and_say_the_same_in_every_process() {
+    let secret = u64::from_ne_bytes(*b"hunter2!");
+    let sliced = |(pid, time_ns), library: u64, sp, word| {
+        let record = record((pid, pid, time_ns), "a", &[], &[library + 0x10, 0x4020]);
+        let stack = [word, library + 0x30, sp + 24, 0x4020];
+        with_slice(record, &registers(sp), &stack)
+    };
+    let archive = record_all(&[
+        sliced((PID, 1), 0x7000, 0x7ffc_0000, secret),
+        sliced((OTHER, 2), 0x9000, 0x7ffd_0008, secret + 1),
+        sliced((PID, 3), 0x7000, 0x7ffc_0000, 0x4030),
+        record((PID, PID, 4), "a", &[], &[0x7010, 0x4020]),
+    ]);
+    let tables = archive.tables();
+    assert_eq!(tables.stacks.len(), 3, "two slices, and none");
+    let mut slices = Vec::new();
+    for block in archive.slice_blocks().collect::<Vec<_>>() {
+        block.unwrap().for_each(|stack, slice| slices.push((stack, slice.clone())));
+    }
+    slices.sort_by_key(|(stack, _)| *stack);
+    let words = |slice: &Slice| -> Vec<(u32, String)> {
+        let text = |value| match value {
+            KeptValue::Stack(distance) => format!("sp+{distance}"),
+            KeptValue::Code { module, address } => {
+                format!("{}+{address:x}", module_name(tables.module(module)))
+            }
+        };
+        slice.kept.iter().map(|kept| (kept.word().unwrap(), text(kept.value))).collect()
+    };
+    let [first, second] = &slices[..] else { panic!("{slices:?}") };
+    let callers = [(1, "/lib/libc.so+2030"), (2, "sp+24"), (3, "/bin/server+1020")];
+    let callers = callers.map(|(word, text)| (word, text.to_owned()));
+    assert_eq!(words(&first.1), callers);
+    assert_eq!(words(&second.1)[1..], callers);
+    assert_eq!(words(&second.1)[0], (0, "/bin/server+1030".to_owned()));
+    assert_eq!((first.1.looked_at_words, second.1.looked_at_words), (4, 4));
+}
+
+#[test]
+fn a_leaf_outside_every_mapping_has_no_slice() {
+    let record = record((PID, PID, 1), "a", &[], &[0x5_0000, 0x4020]);
+    let archive = record_all(&[with_slice(record, &registers(0x7ffc_0000), &[0x4020])]);
+    assert_eq!(stacks(&archive), ["a: ?+50000 |  (MapsUnknown)"]);
+    assert_eq!(archive.slice_blocks().count(), 0);
+}
+
+#[test]
+fn where_a_chain_ended_is_told_unless_it_came_to_a_word_that_is_no_code() {
+    let mut recorder = recorder(Limits::default());
+    let mut processes = Processes::new(Following::All);
+    let mut outermost = |user: &[u64]| {
+        let record = record((PID, PID, 1), "a", &[], user);
+        let sample = decode(&record).unwrap();
+        processes.of_sample(PID, PID, 1, sample.user.get(0), &mut Fake);
+        recorder.sample(&sample, &mut processes, &mut Fake).map(|callers| callers.outermost)
+    };
+    assert_eq!(outermost(&[0x7010, 0x4020, 0x4030]), Some(Some(0x4030)));
+    assert_eq!(outermost(&[0x7010, 0x4020, 0]), Some(Some(0x4020)));
+    assert_eq!(outermost(&[0x7010, 0x4020, 0x1234_5678]), Some(None));
+    assert_eq!(outermost(&[0x7010]), Some(None), "a leaf alone");
+    assert_eq!(outermost(&[0x5_0000, 0x4020]), None, "its mappings are not known");
+    assert_eq!(outermost(&[]), None);
+}
+
+#[test]
+fn a_walk_that_says_how_it_ended_is_believed() {
+    let ends = [WalkEnd::Zero, WalkEnd::Fault, WalkEnd::NotCode, WalkEnd::Limit, WalkEnd::Unknown];
+    let of_frames = |frames| ends.map(|end| end_of_walk(frames, 4, end));
+    use StackEnd::{Complete, DepthLimit, Fault, NotCode};
+    assert_eq!(of_frames(4), [Complete, Fault, NotCode, DepthLimit, DepthLimit]);
+    assert_eq!(of_frames(3), [Complete, Fault, NotCode, DepthLimit, Complete]);
+    assert_eq!(of_frames(1), [Complete, Fault, NotCode, DepthLimit, Fault]);
+}
