@@ -161,8 +161,8 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             let more = error.to_string();
-            // Texts of this crate end with their source's: once is enough.
-            if !text.ends_with(&more) {
+            // Texts of this crate may say their source's themselves: once is enough.
+            if !text.contains(&more) {
                 text.push_str(": ");
                 text.push_str(&more);
             }

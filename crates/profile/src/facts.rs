@@ -41,7 +41,7 @@ pub struct RecordingFacts {
     pub clock: Clock,
     /// `kernel.perf_event_max_stack`: deeper stacks were cut.
     pub max_stack: u32,
-    /// perf register numbers of the register columns of unwind data.
+    /// DWARF numbers of the registers that slices may hold; empty: no slices were recorded.
     pub unwind_regs: Vec<u32>,
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Elf<'d> {
     pub segments: Vec<Segment>,
     /// The section table; empty when there is none, or it is damaged.
     pub sections: Vec<Section<'d>>,
+    /// The header states a section table that is not there: the file was cut off.
+    pub is_cut: bool,
     /// What stands in for it.
     from_segments: Vec<Section<'d>>,
     note_ranges: Vec<(u64, u64)>,
@@ -113,6 +115,8 @@ impl<'d> Elf<'d> {
             }
         }
         let mut sections = read_sections(header, bytes);
+        let stated: u64 = header.e_shoff(LittleEndian).into();
+        let is_cut = stated > 0 && header.sections(LittleEndian, bytes).is_err();
         let is_relocatable = header.e_type(LittleEndian) == elf::ET_REL;
         if is_relocatable {
             relocatable::place(&mut sections);
@@ -124,6 +128,7 @@ impl<'d> Elf<'d> {
             is_relocatable,
             segments,
             sections,
+            is_cut,
             from_segments: Vec::new(),
             note_ranges,
             dynamic,

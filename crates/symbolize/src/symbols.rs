@@ -192,7 +192,8 @@ impl<'d> Symbols<'d> {
             span.narrow_to(address.0); // how far code is not Go's, its tables do not say
         }
         let hits = ask(span);
-        let damaged = hits.is_err();
+        let is_cut = self.image.iter().chain(&self.debug).any(|file| file.is_cut);
+        let damaged = hits.is_err() || is_cut;
         let mut hits = hits.unwrap_or_default();
         let physical = hits.pop();
         let mut frames: Vec<SourceFrame> = hits.into_iter().filter_map(inlined).collect();

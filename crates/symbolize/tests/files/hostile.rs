@@ -374,3 +374,13 @@ fn lzma_bomb() -> Vec<u8> {
     }
     writer.finish().unwrap()
 }
+
+#[test]
+fn a_program_that_was_cut_off_is_damaged_and_not_without_symbols() {
+    let whole = std::fs::read("/proc/self/exe").unwrap();
+    for length in [64, 4096, whole.len() / 2] {
+        let symbols =
+            Symbols::new(Files { image: Some(&whole[..length]), ..Files::default() }).unwrap();
+        assert_eq!(symbols.lookup(Svma(1)), Err(NoName::BadDebugInfo), "{length} bytes");
+    }
+}
