@@ -61,6 +61,11 @@ impl Decoded {
         self.rows.is_empty()
     }
 
+    /// Where the last run ends.
+    pub fn end(&self) -> u64 {
+        self.rows.last().map_or(0, |(end, _)| u64::from(*end))
+    }
+
     /// The run that holds an offset from the function's start.
     pub fn at(&self, within: u64) -> Option<Run> {
         let number = self.rows.partition_point(|(end, _)| u64::from(*end) <= within);

@@ -43,13 +43,12 @@ impl Places {
         known.next().is_none_or(|table| table.at(within).is_some())
     }
 
-    /// Where around an address all tables stay the same.
+    /// Where around an address all tables stay the same, also those that end before it.
     pub fn constant(&self, within: u64) -> Span {
         let mut span = Span::ALL;
         for table in [&self.lines, &self.files, &self.inlined, &self.depths] {
-            if let Some(run) = table.at(within) {
-                span.narrow(run.extent.start, run.extent.end);
-            }
+            let extent = table.at(within).map_or(table.end()..u64::MAX, |run| run.extent);
+            span.narrow(extent.start, extent.end);
         }
         span
     }
@@ -78,5 +77,24 @@ impl LastPlaces {
         let places = Arc::new(Places::read(function));
         *lock() = Some((entry, Arc::clone(&places)));
         places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_where_a_table_does_that_is_shorter_than_the_others() {
+        // One run each: lines for 64 bytes, inlined calls for 16 of them.
+        let read = |table: &[u8]| Decoded::read(table, 1, 64);
+        let places = Places {
+            lines: read(&[4, 64]),
+            files: Decoded::default(),
+            inlined: read(&[4, 16]),
+            depths: Decoded::default(),
+        };
+        assert_eq!(places.constant(5), Span { begin: 0, end: 16 });
+        assert_eq!(places.constant(20), Span { begin: 16, end: 64 });
     }
 }
