@@ -56,6 +56,8 @@ pub struct Analysis {
     pub modules: Vec<ModuleUse>,
     /// What servers were asked for; `None` when none was named.
     pub fetched: Option<Vec<FetchOutcome>>,
+    /// Debug files that were found and not used, a sentence each.
+    pub refused_debug_files: Vec<String>,
 }
 
 /// What one input says of itself.
@@ -198,6 +200,7 @@ pub fn analyze(
     debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
     let mut analysis = totals.finish(recordings, &collapsed, &addresses, &resolution);
     analysis.fetched = fetched;
+    analysis.refused_debug_files = locator.refused_debug_files();
     Ok(analysis)
 }
 
@@ -290,6 +293,7 @@ impl Totals {
             tree: self.tree,
             left_out: Vec::new(),
             fetched: None,
+            refused_debug_files: Vec::new(),
             recordings: recorded,
         }
     }

@@ -247,6 +247,7 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
         warnings
             .push(warn(format!("{path} does not name the kernel's functions: {}.", refused.why)));
     }
+    warnings.extend(analysis.refused_debug_files.iter().cloned().map(warn));
     if (1..100).contains(&analysis.total.samples) {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));

@@ -33,6 +33,8 @@ pub struct Identity {
     pub has_pclntab: bool,
     /// Whether there is MiniDebugInfo (`.gnu_debugdata`).
     pub has_mini_debug_info: bool,
+    /// Whether the header states a section table that is not there: the file was cut off.
+    pub is_cut: bool,
 }
 
 /// `.gnu_debuglink`. The name comes from the file: whoever opens it must refuse separators.
@@ -72,6 +74,7 @@ pub fn identify(bytes: &[u8]) -> Result<Identity, Error> {
         has_debug_info: has(b".debug_info") || has(b".zdebug_info"),
         has_pclntab: has(b".gopclntab") || has(b".data.rel.ro.gopclntab"),
         has_mini_debug_info: has(b".gnu_debugdata"),
+        is_cut: elf.is_cut,
         segments: elf.segments,
     })
 }

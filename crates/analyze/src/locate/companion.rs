@@ -44,7 +44,15 @@ pub(super) fn debug_file(
     by_build_id(locator, id)
         .into_iter()
         .filter(|path| Some(path.as_path()) != own)
-        .find_map(|path| accept(&path, |_, identity| identity.build_id == id && names(identity)))
+        .find_map(|path| {
+            accept(&path, |_, identity| {
+                let fits = identity.build_id == id;
+                if fits && identity.is_cut {
+                    locator.note_refused(&path, "it is cut off");
+                }
+                fits && names(identity)
+            })
+        })
         .or_else(|| by_link(locator, image?))
 }
 
@@ -119,5 +127,13 @@ fn by_link(locator: &Locator, image: (&MappedFile, &Identity)) -> Option<MappedF
         paths.extend(locator.index().by_name(name.as_os_str()).iter().cloned());
     }
     paths.retain(|path| *path != image.path);
-    paths.into_iter().find_map(|path| accept(&path, |bytes, _| crc32fast::hash(bytes) == link.crc))
+    paths.into_iter().find_map(|path| {
+        accept(&path, |bytes, _| {
+            let fits = crc32fast::hash(bytes) == link.crc;
+            if !fits {
+                locator.note_refused(&path, "its checksum is not the one that the program states");
+            }
+            fits
+        })
+    })
 }

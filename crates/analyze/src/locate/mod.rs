@@ -12,9 +12,10 @@ mod index;
 mod lacking;
 mod open;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use profile::{BuildId, BuildIdFrom, Module, ModuleKind, NoName};
 use symbolize::{Files, Identity};
@@ -95,6 +96,8 @@ pub struct Locator {
     search: Search,
     index: OnceLock<Index>,
     fetcher: Option<Fetcher>,
+    /// Debug files that lie where one is looked for and cannot be used, and why.
+    refused: Mutex<BTreeMap<PathBuf, &'static str>>,
 }
 
 impl Locator {
@@ -102,7 +105,20 @@ impl Locator {
     #[must_use]
     pub fn new(search: Search) -> Self {
         let fetcher = search.debuginfod.as_ref().map(Fetcher::new);
-        Self { search, index: OnceLock::new(), fetcher }
+        Self { search, index: OnceLock::new(), fetcher, refused: Mutex::default() }
+    }
+
+    fn note_refused(&self, path: &Path, why: &'static str) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(path.into(), why);
+    }
+
+    /// Debug files that were found and not used, a sentence each.
+    pub fn refused_debug_files(&self) -> Vec<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let sentence = |(path, why): (&PathBuf, &&str)| {
+            format!("The debug file {} is not used: {why}.", path.display())
+        };
+        refused.iter().map(sentence).collect()
     }
 
     /// What lies in the `--debug-dir` directories.

@@ -231,6 +231,10 @@ fn a_debug_link_counts_only_with_the_right_checksum() {
         let search = Search { system_debug, ..host.sysroot() };
         let located = host.locate(&module("/bin/s", ID), &search).unwrap();
         assert_eq!(located[1].is_some(), expected, "{path}");
+        let locator = Locator::new(search);
+        locator.locate(&module("/bin/s", ID)).unwrap();
+        let refused = locator.refused_debug_files();
+        assert_eq!(refused.len(), usize::from(path == "bin/s.debug" && !expected), "{refused:?}");
     }
 }
 

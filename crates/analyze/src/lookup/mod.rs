@@ -36,6 +36,9 @@ pub fn symbolize(request: &Symbolize) -> Result<Outcome, Error> {
         eprintln!("{label}: {}", clean(&text));
     }
     let located = locator.companions(&request.file)?;
+    for refused in locator.refused_debug_files() {
+        eprintln!("Note: {}", clean(&refused));
+    }
     let cache = if request.symbols.no_cache { SymbolCache::none() } else { SymbolCache::of_user() };
     let symbols = CachedSymbols::of(&located, &cache);
     let style = Style { json: request.json, raw_names: request.raw_names };

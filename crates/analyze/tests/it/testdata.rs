@@ -115,6 +115,20 @@ fn javascript_has_the_names_that_its_engine_wrote() {
     assert!(folded.contains("countPrimes") && folded.contains("hashText"), "{folded}");
 }
 
+#[test]
+fn a_debug_file_that_was_cut_off_is_not_passed_over_in_silence() {
+    let brought = tempfile::tempdir().unwrap();
+    let debug =
+        case("stripped").join("debug/.build-id/98/53767c27a66dbec3015f3ba7ec3ec10cb88f27.debug");
+    let whole = std::fs::read(debug).unwrap();
+    let half = brought.path().join("half.debug");
+    std::fs::write(&half, &whole[..whole.len() / 2]).unwrap();
+    let arguments = format!("blend.arc --debug-dir {}", brought.path().display());
+    let said = analyze(&case("stripped"), &arguments);
+    let note = format!("The debug file {} is not used: it is cut off.", half.display());
+    assert!(said.contains(&note), "{said}");
+}
+
 /// Exit status and stderr.
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_analyze"))
