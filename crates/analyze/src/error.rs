@@ -25,6 +25,9 @@ pub enum Error {
         /// What was given.
         number: String,
     },
+    /// A command's name where a file is expected.
+    #[error("there is no file symbolize; as a command it comes first: analyze symbolize FILE")]
+    CommandNotFirst,
     /// An input is not something this program knows.
     #[error(
         "{} is not a recording: it {found}. Give a file made by `capture -o FILE`", path.display()

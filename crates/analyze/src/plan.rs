@@ -125,6 +125,9 @@ impl Plan {
 fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for path in given {
+        if path.as_os_str() == "symbolize" && !path.exists() {
+            return Err(Error::CommandNotFirst);
+        }
         if !path.is_dir() {
             files.push(path.clone());
             continue;

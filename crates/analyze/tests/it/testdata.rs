@@ -155,6 +155,9 @@ fn a_file_that_is_not_there_is_a_slip_of_the_hand_and_no_damaged_recording() {
     let (status, said) = refused(&["missing.arc", "spin.arc"]);
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("cannot read missing.arc"), "{said}");
+    let (status, said) = refused(&["--strict", "symbolize", "server"]);
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("analyze symbolize FILE"), "{said}");
     let (status, said) = refused(&["spin.arc", "--top", "5"]);
     assert_eq!(status, Some(2), "{said}");
     assert!(said.contains("--top=5"), "{said}");
