@@ -72,10 +72,11 @@ fn a_stripped_go_service_has_the_profile_that_its_own_runtime_gives() {
         compared += 1;
     }
     assert!(compared >= 5, "{theirs:#?}");
-    let inlined = |caller: &str, callee: &str| {
-        stacks.keys().any(|stack| stack.windows(2).any(|pair| pair == [caller, callee]))
-    };
-    assert!(inlined("main.sum[...]", "main.weigh[...]_[i]"), "{ours:#?}");
+    // A chain that many samples have: of a function with ten samples, none may be in what it inlines.
+    let writes =
+        ["internal/poll.(*FD).Write", "internal/poll.ignoringEINTRIO_[i]", "syscall.Write_[i]"];
+    let inlined = stacks.keys().any(|stack| stack.windows(3).any(|frames| frames == writes));
+    assert!(inlined, "{ours:#?}");
 }
 
 #[test]
