@@ -128,8 +128,7 @@ impl Session {
     fn drain_and_apply(&mut self, watermark_ns: u64) {
         self.heed_losses(watermark_ns);
         let pending = &mut self.pending;
-        let mut record = Vec::new();
-        self.ring.drain(&mut record, |record| pending.push_sample(record));
+        pending.take_samples(|bytes, note| self.ring.drain(bytes, note));
         pending.later.drain(&mut self.events);
         let mut to = ToArchive {
             events: &mut self.events,
