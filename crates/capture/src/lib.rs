@@ -19,6 +19,8 @@ mod elf_facts;
 mod error;
 mod events;
 mod frame_pointers;
+mod go_programs;
+mod go_runtime;
 mod host;
 mod idle_time;
 mod intern;

@@ -4,15 +4,38 @@
 use std::fs::File;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-use profile::BuildId;
+use profile::{BuildId, ModuleKind};
 
 use crate::elf_facts::{self, ElfFacts};
+use crate::host;
 use crate::maps::Region;
 use crate::sideband::Identity;
 use crate::untrusted_file::{Links, hold, hold_in_root, open_regular};
 
+/// Sees to it that the file knows its headers and notes, if they can be read.
+pub(crate) fn learn_facts(pid: u32, region: &Region) {
+    let file = &region.file;
+    if file.facts.borrow().is_none() {
+        let facts = match file.kind {
+            ModuleKind::Vdso => vdso_facts(region),
+            ModuleKind::File => facts(pid, region),
+            _ => None,
+        };
+        *file.facts.borrow_mut() = facts;
+    }
+}
+
+fn vdso_facts(region: &Region) -> Option<ElfFacts> {
+    let image = host::vdso_image((region.end - region.start) as usize)?;
+    let facts = elf_facts::read(|offset, length| {
+        let start = (offset as usize).min(image.len());
+        image[start..start.saturating_add(length).min(image.len())].to_vec()
+    })?;
+    Some(ElfFacts { file_bytes: image.len() as u64, ..facts })
+}
+
 /// Headers and notes of the file behind a mapping of process (or thread) `pid`.
-pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
+fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
     let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
     // map_files leads to the mapped file whatever happened to its path; it needs more capabilities. It
     // is what is mapped there now: the range may have been mapped anew since the sample.

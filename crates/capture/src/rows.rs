@@ -11,7 +11,6 @@ use profile::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::decode::RawSample;
-use crate::elf_facts::{self, ElfFacts};
 use crate::host;
 use crate::kernel::{Kernel, KernelPart};
 use crate::mapped_file::MappedFile;
@@ -226,14 +225,7 @@ impl Rows {
 
     fn module_row(&self, process: &Process, region: &Region) -> Module {
         let file = &region.file;
-        if file.facts.borrow().is_none() {
-            let facts = match file.kind {
-                ModuleKind::Vdso => vdso_facts(region),
-                ModuleKind::File => open_mapped::facts(process.pid, region),
-                _ => None,
-            };
-            *file.facts.borrow_mut() = facts;
-        }
+        open_mapped::learn_facts(process.pid, region);
         let kind = if file.is_memory() { ModuleKind::Anon } else { file.kind };
         let mut row = Module::new(kind, &*file.path);
         row.deleted = file.deleted;
@@ -307,13 +299,4 @@ impl Rows {
 fn namespace_number(text: &Text) -> u64 {
     let digits = text.0.iter().filter(|b| b.is_ascii_digit());
     digits.fold(0u64, |number, digit| number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0')))
-}
-
-fn vdso_facts(region: &Region) -> Option<ElfFacts> {
-    let image = host::vdso_image((region.end - region.start) as usize)?;
-    let facts = elf_facts::read(|offset, length| {
-        let start = (offset as usize).min(image.len());
-        image[start..start.saturating_add(length).min(image.len())].to_vec()
-    })?;
-    Some(ElfFacts { file_bytes: image.len() as u64, ..facts })
 }

@@ -56,7 +56,7 @@ fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chai
         })
     };
     let (user, kernel) = (push(user), push(kernel));
-    tables.stacks.push(Stack { user, kernel, end });
+    tables.stacks.push(Stack { user, kernel, goroutine: NodeId::NONE, end });
     let cell = Cell { process: ProcessId(1), stack: StackId(1), weight: 1, samples: 1 };
     let cells = Cells { rows: vec![cell], ..Cells::default() };
     let paths = Paths::recorded(&tables);
