@@ -47,8 +47,9 @@ impl GoPrograms {
 fn look(process: &Process) -> Option<Option<GoProgram>> {
     let regions = process.maps()?.regions();
     let program = regions.iter().find(|region| region.file.kind == ModuleKind::File)?;
-    open_mapped::learn_facts(process.pid, program);
-    let runtime = program.file.facts.borrow().as_ref().and_then(|facts| facts.go_runtime);
+    let known = program.file.facts.borrow().as_ref().map(|facts| facts.go_runtime);
+    let look = || open_mapped::open(process.pid, program)?.1.go_runtime;
+    let runtime = known.unwrap_or_else(look);
     Some(runtime.map(|runtime| GoProgram {
         switch_address:
             program.start.wrapping_sub(program.file_offset).wrapping_add(runtime.switch_at),

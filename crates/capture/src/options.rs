@@ -64,6 +64,11 @@ pub struct Options {
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Fp)]
     pub unwind: Unwind,
 
+    /// Put into the archive what analyze needs of the modules that were hit, for hosts whose files cannot be
+    /// brought: unwind is the tables that say where callers are
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub embed: Option<Embed>,
+
     /// Do not record children that the processes start
     #[arg(long, conflicts_with = "all")]
     pub no_inherit: bool,
@@ -86,6 +91,13 @@ pub enum Unwind {
     Fp,
     /// A deep slice of each stack.
     Dwarf,
+}
+
+/// What of the modules goes into the archive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Embed {
+    /// `.eh_frame`, `.eh_frame_hdr` and `.debug_frame`, once a build.
+    Unwind,
 }
 
 impl Unwind {
