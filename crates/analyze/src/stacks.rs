@@ -99,6 +99,7 @@ fn stop_marker(stop: Stop) -> &'static str {
         Stop::NotKept => "[truncated: a register was not recorded]",
         Stop::Beyond => "[truncated: beyond the recorded part]",
         Stop::NotCode => "[truncated: no code to return to]",
+        Stop::OtherStack => "[truncated: on another stack]",
         Stop::Absurd => "[truncated: unwind tables lead nowhere]",
         Stop::TooDeep => "[truncated: too deep]",
     }
