@@ -10,4 +10,5 @@ mod live {
     mod languages;
     mod names;
     mod recording;
+    mod stacks;
 }

@@ -13,7 +13,8 @@
 //!    ([`Step::Recorded`]).
 //!
 //! Where neither helps the walk stops. What the chain still has beyond the frames that were found
-//! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
+//! follows, behind a [`Step::Gap`] where its next frame need not be the caller; not where a coroutine
+//! begins, whose frame pointer may still be that of the code that made it. Where slice and chain
 //! contradict each other the rules win: the chain may have come through any register's content, the
 //! rules may not.
 
@@ -76,6 +77,8 @@ pub enum Stop {
     NotKept,
     /// A word that is needed lies beyond what was looked at.
     Beyond,
+    /// The stack that a signal interrupted was not looked at: its handler has one of its own.
+    Interrupted,
     /// What should be a return address is none.
     NotCode,
     /// The rule leads nowhere: stacks do not shrink towards their callers.
@@ -138,29 +141,33 @@ impl Walker {
         let mut state = State::new(self.machine, slice, recorded.path);
         // Each step takes a word of its own.
         let most = MAX_FRAMES.min(slice.kept.len() + recorded.path.len() + 1);
-        let end = loop {
+        let (end, was_called) = loop {
             let last = self.frames.len() - 1;
             let frame = &mut self.frames[last];
-            let module = frame.module;
-            let rule = rules.rule(module, frame.lookup());
+            let (module, is_return) = (frame.module, frame.is_return);
+            let rule = rule_of(frame, rules);
+            let was_called =
+                frame.is_return == is_return || rule.is_ok_and(|rule| rule.is_signal_frame);
             if rule.is_err() {
                 frame.step = Step::Recorded;
             }
             match state.caller(rule, frame) {
                 Ok(Some(caller)) => self.frames.push(caller),
-                Ok(None) => break WalkEnd::Root,
-                Err(None) => break WalkEnd::Recorded,
-                Err(Some(stop)) => break WalkEnd::Stopped(stop, module),
+                Ok(None) => break (WalkEnd::Root, was_called),
+                Err(None) => break (WalkEnd::Recorded, was_called),
+                Err(Some(stop)) => break (WalkEnd::Stopped(stop, module), was_called),
             }
             if self.frames.len() > most {
-                break WalkEnd::Stopped(Stop::TooDeep, module);
+                break (WalkEnd::Stopped(Stop::TooDeep, module), was_called);
             }
         };
         if let (Some(last), true) = (self.frames.last_mut(), end != WalkEnd::Root) {
             last.step = Step::Recorded;
         }
         let end = match end {
-            WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep => self.follow(recorded, end),
+            WalkEnd::Stopped(stop, _) if was_called && stop != Stop::TooDeep => {
+                self.follow(recorded, end)
+            }
             _ => end,
         };
         Some(Walk { frames: &self.frames, end })
@@ -193,6 +200,27 @@ impl Walker {
         }));
         WalkEnd::Recorded
     }
+}
+
+/// The rule of a frame.
+///
+/// Trampolines of signals and the first functions of coroutines are not called: their address was put where
+/// a return address stands, and is none. And while the kernel works for such a trampoline, the next
+/// instruction is behind its system call, which is its last.
+fn rule_of<'r>(frame: &mut Frame, rules: &'r mut impl Rules) -> Result<&'r Rule, NoRule> {
+    let (module, lookup) = (frame.module, frame.lookup());
+    let otherwise = match rules.rule(module, lookup) {
+        Ok(rule) if frame.is_return && rule.is_signal_frame => frame.address,
+        Err(NoRule::NotCovered) if frame.is_return => frame.address,
+        Err(NoRule::NotCovered) => lookup.saturating_sub(1),
+        _ => return rules.rule(module, lookup),
+    };
+    let was_called = frame.is_return;
+    if rules.rule(module, otherwise).is_ok_and(|rule| was_called || rule.is_signal_frame) {
+        frame.is_return = false;
+        return rules.rule(module, otherwise);
+    }
+    rules.rule(module, lookup)
 }
 
 #[cfg(test)]
