@@ -34,6 +34,7 @@ mod fetched;
 mod host_symbols;
 mod import;
 mod info;
+mod kallsyms;
 mod kernel;
 mod locate;
 mod lookup;

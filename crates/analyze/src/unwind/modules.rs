@@ -52,7 +52,9 @@ impl<'r> ModuleFiles<'r> {
                 ModuleKind::Vdso => self
                     .recording
                     .vdso_image(id)
-                    .map_or(Source::Nowhere(NoRule::NoFile), Source::Embedded),
+                    .map(Source::Embedded)
+                    .or_else(|| self.locator.locate(module).ok().map(Source::Files))
+                    .unwrap_or(Source::Nowhere(NoRule::NoFile)),
                 _ => Source::Nowhere(NoRule::NoTables),
             }
         }))
