@@ -43,6 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
         debug_frame: debug.into(),
         text_at: Svma(0),
         got_at: Svma(0),
+        entry_at: Svma(u64::from(words & 2) << 11),
         is_go: words & 1 == 1,
     });
     let mut rules = Asked(tables, None);

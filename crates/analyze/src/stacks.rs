@@ -1,9 +1,12 @@
 //! From unique stacks to a call tree: process, then user frames, then kernel frames, root first.
+//! Of the code that starts a program or thread (`start`) one function is shown.
 //!
 //! Two things are never claimed silently. A chain that was cut hangs under a marker that says why,
 //! never as if its top were the root. And where a frame-pointer walk came through a function that had
 //! not set its frame pointer, the walk skipped that function's caller: a marker stands between it and
 //! the next frame that was recorded. Where unwinding has proven what stands there, there is no marker.
+
+mod start;
 
 use profile::{Frame, FrameId, FrameKind, FrameTable, NoName, StackEnd};
 use symbolize::unwind::{NoRule, Step, Stop, WalkEnd};
@@ -107,20 +110,6 @@ pub const LOST: &str = "[lost in a damaged block]";
 /// What stands between a function and a frame that need not be its caller.
 pub const CALLER_SKIPPED: &str = "[caller may be missing]";
 
-/// Functions between a thread's first instruction and its own code: glibc's and musl's.
-const STARTS_THREADS: [&str; 10] = [
-    "_start",
-    "_start_c",
-    "__libc_start_main",
-    "__libc_start_main_impl",
-    "__libc_start_call_main",
-    "libc_start_main_stage2",
-    "start_thread",
-    "clone",
-    "__clone",
-    "clone3",
-];
-
 /// Makes chains of one recording's stacks.
 pub struct Chains<'a> {
     /// Which recording, in [`Addresses`].
@@ -161,6 +150,7 @@ impl Chains<'_> {
         };
         let user = self.addresses.path(self.recording, self.paths, stack.user);
         self.note_end(&mut chain, stack.end, unwound, &user, frames);
+        let user = &user[self.innermost_start(&user, unwound, frames)..];
         for (index, id) in user.iter().enumerate() {
             let depth = user.len() - 1 - index;
             let step = unwound.map_or(Step::Recorded, |unwound| unwound.step(depth));
@@ -240,23 +230,6 @@ impl Chains<'_> {
             }
             _ => end,
         }
-    }
-
-    /// Whether an address lies in the code that starts programs and threads. It sets no frame pointer
-    /// in the C libraries, but what a walk skips there is more of the same, and nobody looks for it.
-    /// Stripped libraries have no names for it; then it shows by calling the program's `main`.
-    fn starts_threads(
-        &self,
-        id: AddressId,
-        callee: Option<&AddressId>,
-        frames: &FrameTable,
-    ) -> bool {
-        let physical =
-            |id: AddressId| self.resolution.get(id).frames.first().map(|frame| frames.get(*frame));
-        physical(id).is_some_and(|frame| STARTS_THREADS.contains(&&*frame.name))
-            || callee
-                .and_then(|callee| physical(*callee))
-                .is_some_and(|frame| &*frame.name == "main" && frame.kind == FrameKind::User)
     }
 
     /// Sets a marker before the frames of an address whose caller the walk skipped.

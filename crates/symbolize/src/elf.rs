@@ -65,6 +65,8 @@ pub(crate) struct Elf<'d> {
     /// Not linked: addresses are those of [`relocatable`].
     pub is_relocatable: bool,
     pub segments: Vec<Segment>,
+    /// Where a program begins; 0 in libraries.
+    pub entry: u64,
     /// The section table; empty when there is none, or it is damaged.
     pub sections: Vec<Section<'d>>,
     /// The header states a section table that is not there: the file was cut off.
@@ -127,6 +129,7 @@ impl<'d> Elf<'d> {
             is_64: header.is_type_64(),
             is_relocatable,
             segments,
+            entry: header.e_entry(LittleEndian).into(),
             sections,
             is_cut,
             from_segments: Vec::new(),

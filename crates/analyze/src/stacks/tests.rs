@@ -1,6 +1,7 @@
 use super::*;
 use crate::addresses::{Used, gather};
 use crate::collapse::Cells;
+use crate::paths::PathsBuilder;
 use crate::resolve::{ModuleFiles, Resolved};
 use profile::{
     CgroupId, Module, ModuleId, ModuleKind, NameSource, NoName, Node, NodeId, Pid, Process,
@@ -8,7 +9,8 @@ use profile::{
 };
 
 /// What an address is, in a few characters: "a" a function, "a+b" with b inlined, "a!" with a
-/// caller that the walk skips, "a?" unknown, "a^" outermost, "-" without a name.
+/// caller that the walk skips, "a?" unknown, "a^" outermost, "-" without a name; in the module "m" or
+/// the one after an "@".
 fn resolved(code: &str, frames: &mut FrameTable) -> Resolved {
     let (code, caller) = match code.chars().last() {
         Some('!') => (&code[..code.len() - 1], Caller::Skipped),
@@ -16,21 +18,33 @@ fn resolved(code: &str, frames: &mut FrameTable) -> Resolved {
         Some('^') => (&code[..code.len() - 1], Caller::Outermost),
         _ => (code, Caller::Next),
     };
+    let (code, module) = code.split_once('@').unwrap_or((code, "m"));
     let no_name = (code == "-").then_some(NoName::NoFile);
     let ids = code
         .split('+')
         .enumerate()
         .map(|(i, name)| {
-            let mut frame = Frame::new(name, "m", FrameKind::User);
+            let mut frame = Frame::new(name, module, FrameKind::User);
             frame.inlined = i > 0;
             frames.intern(frame)
         })
         .collect();
-    Resolved { frames: ids, group: 0, no_name, caller }
+    Resolved { frames: ids, group: u32::from(module != "m"), no_name, caller }
 }
 
 /// The chain of one stack: user and kernel addresses root first, in words.
 fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chain) {
+    unwound_chain(user, kernel, end, shape, None)
+}
+
+/// Likewise of a stack that was unwound, if it was.
+fn unwound_chain(
+    user: &str,
+    kernel: &str,
+    end: StackEnd,
+    shape: Shape,
+    unwound: Option<Unwound>,
+) -> (String, Chain) {
     let mut tables = Tables::default();
     let process = Process {
         pid: Pid(7),
@@ -57,9 +71,11 @@ fn chain(user: &str, kernel: &str, end: StackEnd, shape: Shape) -> (String, Chai
     };
     let (user, kernel) = (push(user), push(kernel));
     tables.stacks.push(Stack { user, kernel, end });
-    let cell = Cell { process: ProcessId(1), stack: StackId(1), weight: 1, samples: 1 };
+    let mut paths = PathsBuilder::new(&tables);
+    let stack = unwound.map_or(StackId(1), |u| paths.stack(Stack { user, kernel, end }, u));
+    let paths = paths.finish();
+    let cell = Cell { process: ProcessId(1), stack, weight: 1, samples: 1 };
     let cells = Cells { rows: vec![cell], ..Cells::default() };
-    let paths = Paths::recorded(&tables);
     let addresses = gather(&[Used { tables: &tables, paths: &paths, cells: &cells }]);
     let mut frames = FrameTable::default();
     // Addresses are numbered in the order of their values, and that is the order of the codes.
@@ -146,7 +162,7 @@ fn code_that_starts_programs_and_threads_misses_nobody() {
     let complete = StackEnd::Complete;
     assert_eq!(
         names("_start^ __libc_start_call_main! main", "", complete),
-        "server _start __libc_start_call_main main"
+        "server __libc_start_call_main main"
     );
     assert_eq!(names("start_thread! f", "", complete), "server start_thread f");
     for end in [StackEnd::NotCode, StackEnd::Fault] {
@@ -161,6 +177,56 @@ fn code_that_starts_programs_and_threads_misses_nobody() {
     );
     assert_eq!(names("-! main f", "", complete), "server - main f", "a stripped library");
     assert_eq!(names("-! f", "", complete), "server [truncated: no frame pointers] - f");
+}
+
+#[test]
+fn a_program_has_one_root_however_far_its_stacks_were_followed() {
+    let complete = |user: &str| names(user, "", StackEnd::Complete);
+    let main = "server __libc_start_call_main main f";
+    assert_eq!(complete("_start^ __libc_start_main! __libc_start_call_main! main f"), main);
+    assert_eq!(complete("__libc_start_main! __libc_start_call_main! main f"), main);
+    assert_eq!(complete("__libc_start_call_main! main f"), main);
+    assert_eq!(complete("clone3^ start_thread! f"), "server start_thread f");
+    // Programs, and with them libraries, whose names were stripped.
+    assert_eq!(
+        complete("- __libc_start_main@c __libc_start_call_main@c - f"),
+        "server __libc_start_call_main - f"
+    );
+    assert_eq!(complete("- __libc_start_main@c -@c - -"), "server - - -");
+    assert_eq!(complete("- - __libc_start_main@c -@c - -"), "server - - -");
+    assert_eq!(complete("- __libc_start_main@c f"), "server __libc_start_main f");
+}
+
+#[test]
+fn what_a_program_calls_does_not_start_it() {
+    let complete = |user: &str| names(user, "", StackEnd::Complete);
+    assert_eq!(
+        complete("__libc_start_call_main! main main f"),
+        "server __libc_start_call_main main main f"
+    );
+    assert_eq!(
+        complete("__libc_start_call_main! main clone"),
+        "server __libc_start_call_main main clone"
+    );
+    assert_eq!(complete("f clone"), "server f clone");
+    assert_eq!(complete("- - - clone"), "server - - - clone");
+}
+
+#[test]
+fn a_thread_has_one_root_without_names_too() {
+    let unwound = |user: &str, end| {
+        let unwound = Unwound { end, repaired: true, unproven: Box::default() };
+        unwound_chain(user, "", StackEnd::NotCode, Shape::default(), Some(unwound)).0
+    };
+    let root = WalkEnd::Root;
+    assert_eq!(unwound("-@libc.so.6 -@libc.so.6 - f", root), "server - - f");
+    assert_eq!(unwound("-@ld-musl-x86_64.so.1 -@ld-musl-x86_64.so.1 f", root), "server - f");
+    assert_eq!(unwound("-@libc.so.6 - - f", root), "server - - - f");
+    assert_eq!(unwound("- - - f", root), "server - - - f", "not a C library");
+    assert_eq!(
+        unwound("-@libc.so.6 -@libc.so.6 f", WalkEnd::Recorded),
+        "server [truncated: no frame pointers] - - f"
+    );
 }
 
 #[test]

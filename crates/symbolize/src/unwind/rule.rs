@@ -191,6 +191,18 @@ impl Rule {
         Some(rule)
     }
 
+    /// Of code that nobody called.
+    pub(super) fn outermost(machine: Machine) -> Option<Self> {
+        Some(Self {
+            machine,
+            cfa: Cfa::Register(machine.registers()?.stack_pointer, 0),
+            return_address: Saved::Undefined,
+            registers: Vec::new(),
+            is_signal_frame: false,
+            sets_frame_pointer: false,
+        })
+    }
+
     /// Where a register's value before the call is.
     #[must_use]
     pub fn register(&self, number: u8) -> &Saved {

@@ -29,6 +29,8 @@ pub struct UnwindSections<'d> {
     pub text_at: Svma,
     /// Where `.got` begins.
     pub got_at: Svma,
+    /// Where the program begins; 0 in libraries.
+    pub entry_at: Svma,
     /// `.debug_frame` is of Go's compiler.
     pub is_go: bool,
 }
@@ -56,6 +58,7 @@ impl<'d> UnwindSections<'d> {
             debug_frame: debug_frame.unwrap_or_default(),
             text_at: address(b".text"),
             got_at: address(b".got"),
+            entry_at: Svma(files.first().map_or(0, |elf| elf.entry)),
             is_go: files.iter().any(|elf| elf.section(b".note.go.buildid").is_some()),
         }
     }

@@ -20,6 +20,10 @@ type Slice<'a> = EndianSlice<'a, LittleEndian>;
 /// would be run again for every address.
 const MAX_FDE_BYTES: usize = 64 << 10;
 
+/// A program's first instructions need no tables to say that nobody called them: the dynamic linker's,
+/// in assembly, have none. On x86-64 they take 61 bytes.
+const ENTRY_BYTES: u64 = 64;
+
 /// Where a function's description stands.
 #[derive(Clone, Copy, Debug)]
 struct FdeRow {
@@ -121,12 +125,22 @@ impl<'d> UnwindTables<'d> {
             if !rows.is_empty() {
                 span.narrow_to(address);
             }
-            Err(NoRule::NotCovered)
+            self.not_covered(address, span)
         });
         if let (Ok(rule), true) = (&mut found, sections.is_go) {
             rule.add_frame_pointer_of_go();
         }
         found
+    }
+
+    /// The rule where the tables say nothing.
+    fn not_covered(&self, address: u64, span: &mut Span) -> Result<Rule, NoRule> {
+        let Svma(entry) = self.sections.entry_at;
+        if entry == 0 || address.wrapping_sub(entry) >= ENTRY_BYTES {
+            return Err(NoRule::NotCovered);
+        }
+        span.narrow_to(address);
+        Rule::outermost(self.sections.machine).ok_or(NoRule::NoTables)
     }
 
     /// Runs one function's description up to the address; `None` where it does not cover it.

@@ -7,7 +7,7 @@ use symbolize::{DECODER_VERSION, Files, Found, FramePointer, SourceFrame, Symbol
 
 /// The version, and what [`answers`] and [`bytes`] amounted to when it was last counted up (or the
 /// files were made again).
-const PINNED: (u32, u32, u32) = (3, 3358853043, 4000059298);
+const PINNED: (u32, u32, u32) = (4, 3358853043, 879338375);
 
 /// Hash of every answer about the small files in `data/`, and some about a stripped Go program.
 fn answers() -> u32 {

@@ -28,6 +28,7 @@ fn sections(debug_frame: Vec<u8>) -> UnwindSections<'static> {
         debug_frame: debug_frame.into(),
         text_at: Svma(0),
         got_at: Svma(0),
+        entry_at: Svma(0),
         is_go: false,
     }
 }
@@ -52,6 +53,19 @@ fn a_prologue_has_three_rules() {
         assert_eq!(rule(&PROLOGUE, outside), Err(NoRule::NotCovered));
     }
     assert_eq!(rule(&[0x07, 16], 0x1000).unwrap().frame_pointer(), FramePointer::Outermost);
+}
+
+#[test]
+fn nobody_called_the_code_that_a_program_begins_with() {
+    let mut sections = sections(debug_frame(&PROLOGUE));
+    sections.entry_at = Svma(0xff0);
+    let tables = UnwindTables::new(sections);
+    assert_eq!(tables.rule(Svma(0xfef)), Err(NoRule::NotCovered));
+    assert_eq!(tables.rule(Svma(0x2000)), Err(NoRule::NotCovered));
+    for address in [0xff0, 0xfff] {
+        assert_eq!(tables.rule(Svma(address)).unwrap().return_address, Saved::Undefined);
+    }
+    assert_eq!(tables.rule(Svma(0x1000)).unwrap().return_address, Saved::AtCfa(-8));
 }
 
 #[test]
