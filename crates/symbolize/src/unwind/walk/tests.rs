@@ -1,3 +1,5 @@
+mod signals;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -270,40 +272,17 @@ fn what_the_chain_has_beyond_follows_behind_a_gap() {
     assert_eq!(found.end, WalkEnd::Recorded);
 }
 
-#[test]
-fn an_interrupted_instruction_is_no_return_address() {
-    let mut program = Program::new(&[Kind::Bare(0)]);
-    let mut signal = rule(Cfa::Loaded(7, 24), None);
-    signal.return_address = Saved::At(7, 8);
-    signal.registers = vec![(6, Saved::At(7, 16)), (7, Saved::At(7, 24))];
-    signal.is_signal_frame = true;
-    program.rules.insert(2, Ok(signal));
-    let code = |address| KeptValue::Code { module: CODE, address };
-    let kept = |word, value| Kept { place: Kept::place_of_word(word), value };
-    // handler → trampoline (return address, registers) → the first instruction of function 1.
-    let slice = Slice {
-        looked_at_words: 8,
-        kept: vec![
-            kept(0, code(0x210)),
-            kept(2, code(0x100)),
-            kept(4, KeptValue::Stack(56)),
-            kept(7, code(0x10)),
-        ],
-    };
-    let mut walker = Walker::new(Machine::X86_64).unwrap();
-    let found = walker
-        .walk(Recorded { path: &[(CODE, 0x110)], goroutine: &[] }, &slice, &mut program)
-        .unwrap();
-    assert_eq!(addresses(found.frames), [0x110, 0x210, 0x100, 0x10]);
-    let returns: Vec<bool> = found.frames.iter().map(|frame| frame.is_return).collect();
-    assert_eq!(returns, [false, true, false, true]);
-    assert_eq!(found.end, WalkEnd::Root);
+fn code(address: u64) -> KeptValue {
+    KeptValue::Code { module: CODE, address }
+}
+
+fn kept(word: u32, value: KeptValue) -> Kept {
+    Kept { place: Kept::place_of_word(word), value }
 }
 
 #[test]
 fn stacks_that_do_not_grow_and_stacks_without_end_are_cut() {
-    let code = KeptValue::Code { module: CODE, address: 0x110 };
-    let kept = |word| Kept { place: Kept::place_of_word(word), value: code };
+    let kept = |word| kept(word, code(0x110));
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let leaf = [(CODE, 0x110)];
     let mut cyclic = Program::default();
