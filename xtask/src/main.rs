@@ -57,6 +57,9 @@ enum Command {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+        /// Only the ways to find callers, side by side
+        #[arg(long)]
+        only_unwind: bool,
     },
     /// Record a command with capture and with perf at the same time, and compare the names
     ComparePerf {
@@ -90,7 +93,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
-        Command::Bench { seconds } => bench::run(seconds),
+        Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
         Command::ComparePerf { command } => compare::run(&command),
         Command::CompareUnwind { gdb, hz, unwind, command } => {
             compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })

@@ -6,6 +6,7 @@
 
 mod live {
     mod accounting;
+    mod embedded;
     mod interrupted;
     mod languages;
     mod names;

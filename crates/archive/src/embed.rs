@@ -1,5 +1,7 @@
-//! Files, or sections of them, that travel inside the archive: cut into pieces when written, put
-//! together when asked for.
+//! Files, or parts of them, that travel inside the archive: cut into pieces when written, put together
+//! when asked for.
+
+use std::collections::BTreeMap;
 
 use profile::ModuleId;
 use prost::Message;
@@ -9,7 +11,7 @@ use crate::inflate::{Inflater, LostReason};
 use crate::{Archive, schema};
 
 /// A piece and its fields fit into one block.
-const PIECE_BYTES: usize = MAX_INFLATED_BYTES / 2;
+pub(crate) const PIECE_BYTES: usize = MAX_INFLATED_BYTES / 2;
 /// Nothing that is embedded is larger; a hostile file may say anything.
 const MAX_EMBEDDED_BYTES: usize = 256 << 20;
 
@@ -19,15 +21,31 @@ pub(crate) fn pieces<'a>(
     section: &'a str,
     content: &'a [u8],
 ) -> impl Iterator<Item = schema::Embed> + 'a {
-    content.chunks(PIECE_BYTES).enumerate().map(move |(index, piece)| schema::Embed {
-        module: module.0,
-        section: section.into(),
-        total_bytes: content.len() as u64,
-        at: (index * PIECE_BYTES) as u64,
-        content: piece.to_vec(),
-        ..schema::Embed::default()
+    content.chunks(PIECE_BYTES).enumerate().map(move |(index, bytes)| {
+        let at = (index * PIECE_BYTES) as u64;
+        piece(module, section, content.len() as u64, at, bytes.to_vec())
     })
 }
+
+pub(crate) fn piece(
+    module: ModuleId,
+    section: &str,
+    total_bytes: u64,
+    at: u64,
+    content: Vec<u8>,
+) -> schema::Embed {
+    schema::Embed {
+        module: module.0,
+        section: section.into(),
+        total_bytes,
+        at,
+        content,
+        ..schema::Embed::default()
+    }
+}
+
+/// The frames of all pieces by what they are of: merged module and section.
+pub(crate) type Places = BTreeMap<(u32, Vec<u8>), Vec<crate::scan::Frame>>;
 
 impl Archive {
     /// A section of a module that the archive itself holds, or with an empty name its whole file;
@@ -35,16 +53,10 @@ impl Archive {
     #[must_use]
     pub fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
         let mut inflater = Inflater::new();
+        let places = self.embedded_places.get_or_init(|| self.find_embedded(&mut inflater));
         let mut content = Vec::new();
-        for frame in &self.index.embeds {
-            let Ok(piece) = self.piece(&mut inflater, frame) else { continue };
-            let ids = self.epochs.get(&frame.header.epoch).unwrap_or(&self.no_ids);
-            if ids.modules.get(piece.module) != module.0
-                || module == ModuleId::NONE
-                || piece.section != section.as_bytes()
-            {
-                continue;
-            }
+        for frame in places.get(&(module.0, section.as_bytes().to_vec()))? {
+            let piece = self.piece(&mut inflater, frame).ok()?;
             // In order, or a piece is lost; a second copy (of another epoch) begins again.
             if piece.at == 0 {
                 content.clear();
@@ -58,6 +70,20 @@ impl Archive {
             }
         }
         None
+    }
+
+    /// Reads every piece once: a lookup by each of a hundred modules would otherwise read all of them.
+    fn find_embedded(&self, inflater: &mut Inflater) -> Places {
+        let mut places = Places::new();
+        for frame in &self.index.embeds {
+            let Ok(piece) = self.piece(inflater, frame) else { continue };
+            let ids = self.epochs.get(&frame.header.epoch).unwrap_or(&self.no_ids);
+            let module = ids.modules.get(piece.module);
+            if module != ModuleId::NONE.0 {
+                places.entry((module, piece.section)).or_default().push(*frame);
+            }
+        }
+        places
     }
 
     fn piece(

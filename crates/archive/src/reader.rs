@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use profile::{CpuLedger, End, EventId, RecordingFacts, Tables};
 use prost::Message;
@@ -11,6 +11,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use crate::damage::{LostBlock, list};
 use crate::data::{DataBlock, read_totals};
 use crate::definitions::{Definitions, EpochIds};
+use crate::embed::Places;
 use crate::index::{DataFrame, Index, State};
 use crate::inflate::{Inflater, LostReason};
 use crate::scan::{Frame, scan};
@@ -36,6 +37,8 @@ pub struct Archive {
     pub(crate) index: Index,
     /// What was read so far, each block counted once: rows and weight by event.
     pub(crate) read: Mutex<BTreeMap<EventId, (u64, u64)>>,
+    /// Where what is embedded stands, once something was asked for.
+    pub(crate) embedded_places: OnceLock<Places>,
     /// What opening found wrong.
     pub(crate) statements: Vec<String>,
 }
@@ -100,6 +103,7 @@ impl Archive {
             ending,
             index,
             read: Mutex::default(),
+            embedded_places: OnceLock::new(),
             statements,
             source,
         })

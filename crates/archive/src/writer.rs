@@ -1,6 +1,6 @@
 //! Writes an archive front to back: never seeks, so any [`Write`] will do.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use profile::{
     Cgroup, CgroupId, Clock, Cost, CpuLedger, End, EventId, Exit, HostSymbol, LabelSet, LabelSetId,
@@ -216,6 +216,36 @@ impl<W: Write> Writer<W> {
     /// defined in this epoch. Once in an epoch is enough.
     pub fn embed(&mut self, module: ModuleId, section: &str, content: &[u8]) {
         self.embeds.extend(embed::pieces(module, section, content));
+    }
+
+    /// Embeds what is too large to be held: read a piece at a time, each handed to the output at once.
+    /// Returns `false` when the content ended early; then nothing of it will come out.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`].
+    pub fn embed_from(
+        &mut self,
+        module: ModuleId,
+        section: &str,
+        total_bytes: u64,
+        mut content: impl Read,
+    ) -> Result<bool, Error> {
+        // The module's row first: without it the pieces belong to nothing.
+        self.encode_definitions()?;
+        let mut at = 0;
+        while at < total_bytes {
+            let mut piece = vec![0; (total_bytes - at).min(embed::PIECE_BYTES as u64) as usize];
+            if content.read_exact(&mut piece).is_err() {
+                return Ok(false);
+            }
+            let piece_bytes = piece.len() as u64;
+            let embed = embed::piece(module, section, total_bytes, at, piece);
+            let block = schema::Block { embed: Some(embed), ..self.block() };
+            self.frames.push(Kind::Embed, Summary::default(), block)?;
+            self.write_out()?;
+            at += piece_bytes;
+        }
+        Ok(true)
     }
 
     /// Notes the end of a process.

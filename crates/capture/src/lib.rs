@@ -16,6 +16,7 @@ mod bpf_object;
 mod btf;
 mod decode;
 mod elf_facts;
+mod embedding;
 mod error;
 mod events;
 mod frame_pointers;
@@ -56,6 +57,7 @@ mod sideband;
 mod start;
 mod summary;
 mod untrusted_file;
+mod unwind_image;
 mod wait;
 mod world;
 

@@ -55,10 +55,54 @@ impl PartialEq for Region {
 }
 
 /// The executable mappings of one process, without overlaps.
-#[derive(Clone, Default, PartialEq, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct AddressMap {
     /// By start.
     regions: Vec<Region>,
+    blocks: Blocks,
+}
+
+impl PartialEq for AddressMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.regions == other.regions
+    }
+}
+
+/// A bit for each block of the address space that executable mappings may lie in; blocks far apart
+/// share one. Most words of a stack are turned away here.
+#[derive(Clone, Debug)]
+struct Blocks([u64; Self::COUNT / 64]);
+
+impl Blocks {
+    const COUNT: usize = 2048;
+    const BYTES: u64 = 2 << 20;
+
+    /// Each of `COUNT` neighbours has a bit of its own. Of small numbers, and of addresses at the start of
+    /// a large part of the address space, not all end with the same bits.
+    fn bit(block: u64) -> (usize, u64) {
+        let folded = (block ^ (block / Self::COUNT as u64)) as usize % Self::COUNT;
+        (folded / 64, 1 << (folded % 64))
+    }
+
+    fn add(&mut self, start: u64, end: u64) {
+        let (first, last) = (start / Self::BYTES, (end - 1) / Self::BYTES);
+        // Twice as many as there are bits set all of them.
+        for block in first..=last.min(first + 2 * Self::COUNT as u64) {
+            let (word, bit) = Self::bit(block);
+            self.0[word] |= bit;
+        }
+    }
+
+    fn contains(&self, address: u64) -> bool {
+        let (word, bit) = Self::bit(address / Self::BYTES);
+        self.0[word] & bit != 0
+    }
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self([0; Self::COUNT / 64])
+    }
 }
 
 impl AddressMap {
@@ -71,11 +115,17 @@ impl AddressMap {
         self.regions[..after].last().filter(|r| address < r.end)
     }
 
+    /// Whether an address may lie in a mapping: a few nanoseconds for nearly all that do not.
+    pub(crate) fn may_find(&self, address: u64) -> bool {
+        self.blocks.contains(address)
+    }
+
     /// Adds a mapping; what it overlaps is gone there, as mmap(2) with MAP_FIXED makes it.
     pub(crate) fn insert(&mut self, new: Region) {
         if new.start >= new.end {
             return;
         }
+        self.blocks.add(new.start, new.end);
         // The usual case: nothing in the way.
         let first = self.regions.partition_point(|r| r.end <= new.start);
         let last = self.regions.partition_point(|r| r.start < new.end);
@@ -179,6 +229,22 @@ mod tests {
         assert_eq!(map.find(0x2000), None);
         assert_eq!(map.find(0x3500).unwrap().start, 0x3000);
         assert_eq!(map.find(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_quick_look_turns_no_code_away_and_most_data() {
+        let a = file("a");
+        let mut map = AddressMap::default();
+        assert!(!map.may_find(0) && !map.may_find(u64::MAX));
+        map.insert(region(0x7f00_0000_1000, 0x7f00_0040_1000, &a));
+        for address in [0x7f00_0000_1000, 0x7f00_0020_0000, 0x7f00_0040_0fff] {
+            assert!(map.may_find(address), "{address:#x}");
+        }
+        for address in [0, 1, 0x7f00_0060_0000, 0x7eff_ffff_ffff, u64::MAX] {
+            assert!(!map.may_find(address), "{address:#x}");
+        }
+        map.insert(region(0x5555_5555_4000, u64::MAX, &a));
+        assert!(map.may_find(0x5555_5555_4000) && map.may_find(0), "of all blocks");
     }
 
     #[test]

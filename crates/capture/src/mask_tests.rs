@@ -54,45 +54,79 @@ fn words(slice: &Slice) -> Vec<(u32, KeptValue)> {
 }
 
 #[test]
-fn code_and_pointers_into_the_slice_are_kept_in_their_places() {
-    let stack = [0, PROGRAM + 0x20, 5, SP + 32, LIBRARY + 0x30, SP - 8, SP + 56];
+fn code_is_kept_in_its_place() {
+    let stack = [0, PROGRAM + 0x20, 5, SP - 8, LIBRARY + 0x30, SP + 32];
     let slice = masked(&registers(&[1]), &stack);
-    assert_eq!(slice.looked_at_words, 7);
-    let expected = [
-        (1, code(1, 0x20)),
-        (3, KeptValue::Stack(32)),
-        (4, code(2, 0x30)),
-        (6, KeptValue::Stack(56)), // the end of what was looked at
-    ];
-    assert_eq!(words(&slice), expected);
-    assert_eq!(slice.kept.len(), 4, "no register");
+    assert_eq!(slice.looked_at_words, 6);
+    assert_eq!(words(&slice), [(1, code(1, 0x20)), (4, code(2, 0x30))]);
+    assert_eq!(slice.kept.len(), 2, "no register");
+}
+
+/// What is kept of a pointer in word 1 to word 10, with code in these words.
+fn pointer_with_code_at(places: &[usize]) -> bool {
+    let mut stack = [0; 16];
+    stack[1] = SP + 80;
+    places.iter().for_each(|place| stack[*place] = PROGRAM + 0x20);
+    let kept = words(&masked(&registers(&[1]), &stack));
+    assert_eq!(kept.iter().filter(|(_, value)| *value == code(1, 0x20)).count(), places.len());
+    kept.contains(&(1, KeptValue::Stack(80)))
+}
+
+#[test]
+fn pointers_are_kept_where_code_says_that_they_are_of_a_frame() {
+    for place in 0..16 {
+        let serves = [2, 9, 10, 11, 13].contains(&place);
+        assert_eq!(place != 1 && pointer_with_code_at(&[place]), serves, "code in word {place}");
+    }
+    assert!(!pointer_with_code_at(&[0, 3, 7, 8, 12, 14, 15]));
+}
+
+#[test]
+fn pointers_lead_up_the_stack_to_whole_words() {
+    let c = PROGRAM + 0x20;
+    let kept = |stack: &[u64]| words(&masked(&registers(&[1]), stack)).len();
+    assert_eq!(kept(&[0, c, SP + 24, 0, c]), 3);
+    assert_eq!(kept(&[0, c, SP + 25, 0, c]), 2);
+    assert_eq!(kept(&[0, c, SP + 16, c]), 2, "to its own place");
+    assert_eq!(kept(&[c, c, SP]), 2, "down the stack");
+    assert_eq!(kept(&[c, SP + 32, c, 0]), 3, "the end of what was looked at");
+    assert_eq!(kept(&[c, SP + 40, c, 0]), 2, "beyond it");
 }
 
 #[test]
 fn registers_are_kept_by_their_numbers_but_for_what_the_stack_says_itself() {
-    let slice = masked(&registers(&[SP + 8, PROGRAM + 0x40, 9]), &[0, 0]);
-    let kept: Vec<_> = slice.kept.iter().map(|kept| (kept.place, kept.value)).collect();
+    let slice = masked(&registers(&[SP + 8, PROGRAM + 0x40, 9]), &[0, 0, PROGRAM + 0x60]);
+    let kept = slice.kept.iter().filter(|kept| kept.register().is_some());
+    let kept: Vec<_> = kept.map(|kept| (kept.place, kept.value)).collect();
     let stack = KeptValue::Stack(8);
     let expected = [(3, stack), (6, code(1, 0x40)), (12, stack), (13, code(1, 0x40)), (15, stack)];
     assert_eq!(kept, expected);
     for number in kept.iter().map(|(place, _)| place) {
         assert!(KEPT_REGISTERS.contains(number));
     }
+    let slice = masked(&registers(&[SP + 8, SP]), &[0, 0]);
+    assert_eq!(slice.kept, [], "no code around");
 }
 
 #[test]
-fn the_ends_of_mappings_and_of_the_slice_are_exact() {
+fn the_ends_of_mappings_are_exact() {
     let end = PROGRAM + 0x1000;
-    let stack = [PROGRAM, PROGRAM + 1, end, end + 1, LIBRARY, SP - 1, SP, SP + 64, SP + 65];
-    let kept = words(&masked(&registers(&[0]), &stack[..8]));
+    let stack = [PROGRAM, PROGRAM + 1, end, end + 1, LIBRARY];
     let expected = [
         (1, code(1, 1)),
         (2, code(1, 0x1000)), // where a call that never returns would return to
-        (6, KeptValue::Stack(0)),
-        (7, KeptValue::Stack(64)),
     ];
-    assert_eq!(kept, expected);
-    assert_eq!(words(&masked(&registers(&[0]), &stack)).len(), 5, "one word more is looked at");
+    assert_eq!(words(&masked(&registers(&[0]), &stack)), expected);
+}
+
+#[test]
+fn the_largest_slice_is_looked_at_to_its_end() {
+    let mut stack = vec![0; MAX_WORDS];
+    stack[0] = SP + MAX_WORDS as u64 * 8 - 16;
+    stack[MAX_WORDS - 1] = PROGRAM + 0x20;
+    let expected =
+        [(0, KeptValue::Stack(MAX_WORDS as u64 * 8 - 16)), (MAX_WORDS as u32 - 1, code(1, 0x20))];
+    assert_eq!(words(&masked(&registers(&[1]), &stack)), expected);
 }
 
 #[test]
@@ -118,14 +152,14 @@ fn no_word_of_data_is_kept_and_none_changes_what_is() {
     for _ in 0..2000 {
         let length = 1 + (random() % 64) as usize;
         let stack_bytes = length as u64 * 8;
-        let useful = |word: u64| {
-            let is_code = |start| word > start && word <= start + 0x1000;
-            is_code(PROGRAM) || is_code(LIBRARY) || (SP..=SP + stack_bytes).contains(&word)
+        let is_code = |word: &u64| {
+            let inside = |start| *word > start && *word <= start + 0x1000;
+            inside(PROGRAM) || inside(LIBRARY)
         };
         let mut draw = || match random() % 6 {
             0 => PROGRAM.wrapping_sub(8).wrapping_add(random() % 0x1010),
             1 => LIBRARY.wrapping_sub(8).wrapping_add(random() % 0x1010),
-            2 => SP.wrapping_sub(16).wrapping_add(random() % (stack_bytes + 32)),
+            2 => (SP - 16 + random() % (stack_bytes + 32)) & !(random() % 8),
             3 => u64::from_ne_bytes(*b"hunter2!") ^ (random() % 256),
             4 => random() & 0x7fff_ffff_ffff,
             _ => random(),
@@ -133,6 +167,19 @@ fn no_word_of_data_is_kept_and_none_changes_what_is() {
         let values: Vec<u64> = (0..7).map(|_| draw()).collect();
         let registers = registers(&values);
         let stack: Vec<u64> = (0..length).map(|_| draw()).collect();
+        // `own`: 0 for registers, else one more than the word's place.
+        let useful = |own: usize, word: u64| {
+            let target = (SP..=SP + stack_bytes).contains(&word).then(|| word - SP);
+            let code_at = |place: u64| stack.get(place as usize).is_some_and(is_code);
+            is_code(&word)
+                || target.is_some_and(|bytes| {
+                    let at = bytes / 8;
+                    let around = [at.wrapping_sub(1), at, at + 1, at + 3].into_iter().any(code_at);
+                    bytes % 8 == 0
+                        && at as usize + 1 > own
+                        && (around || own > 0 && code_at(own as u64))
+                })
+        };
         let slice = masked(&registers, &stack);
         let back = |value: KeptValue| match value {
             KeptValue::Stack(distance) => SP + distance,
@@ -142,8 +189,9 @@ fn no_word_of_data_is_kept_and_none_changes_what_is() {
         let kept: Vec<u64> = slice.kept.iter().map(|kept| back(kept.value)).collect();
         let of_registers = REGISTERS.into_iter().zip(&registers);
         let others = of_registers.filter(|(number, _)| KEPT_REGISTERS.contains(number));
-        let all = others.map(|(_, word)| word).chain(&stack);
-        let expected: Vec<u64> = all.copied().filter(|word| useful(*word)).collect();
+        let all = others.map(|(_, word)| (0, word)).chain((1..).zip(&stack));
+        let useful = all.filter(|(own, word)| useful(*own, **word));
+        let expected: Vec<u64> = useful.map(|(_, word)| *word).collect();
         assert_eq!(kept, expected, "exactly what is useful, in order");
     }
 }

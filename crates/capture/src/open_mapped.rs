@@ -11,25 +11,25 @@ use crate::maps::Region;
 use crate::sideband::Identity;
 use crate::untrusted_file::{Links, hold, hold_in_root, open_regular};
 
-/// Headers and notes of the file behind a mapping of process (or thread) `pid`.
-pub(crate) fn facts(pid: u32, region: &Region) -> Option<ElfFacts> {
+/// The file behind a mapping of process (or thread) `pid`, with its headers and notes.
+pub(crate) fn open(pid: u32, region: &Region) -> Option<(File, ElfFacts)> {
     let by_address = format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end);
     // map_files leads to the mapped file whatever happened to its path; it needs more capabilities. It
     // is what is mapped there now: the range may have been mapped anew since the sample.
     let mapped = hold(&by_address).and_then(|file| open_regular(&file));
-    let fits = |facts: &ElfFacts| may_be_the_mapped_one(region.file.identity, facts);
-    if let Some(facts) = mapped.ok().and_then(|file| read_facts(&file)).filter(fits) {
-        return Some(facts);
+    let fits = |(_, facts): &_| may_be_the_mapped_one(region.file.identity, facts);
+    if let Some(found) = mapped.ok().and_then(with_facts).filter(fits) {
+        return Some(found);
     }
     let in_root = |root: &str| {
         let file = hold_in_root(&hold(root).ok()?, &region.file.path, Links::Follow).ok()?;
-        read_facts(&open_regular(&file).ok()?)
+        with_facts(open_regular(&file).ok()?)
     };
     // A path leads to whatever stands there now. Overlay and btrfs state other devices in maps than in
     // stat; the inode agrees.
     let Identity { dev, inode, .. } = region.file.identity;
-    let same_inode = |facts: &ElfFacts| facts.inode == inode;
-    let same_file = |facts: &ElfFacts| facts.inode == inode && facts.dev == dev;
+    let same_inode = |(_, facts): &(File, ElfFacts)| facts.inode == inode;
+    let same_file = |(_, facts): &(File, ElfFacts)| facts.inode == inode && facts.dev == dev;
     // Of a process that has gone the file may still be found from here.
     in_root(&format!("/proc/{pid}/root"))
         .filter(same_inode)
@@ -41,29 +41,33 @@ fn may_be_the_mapped_one(identity: Identity, facts: &ElfFacts) -> bool {
     identity.inode == 0 || identity.inode == facts.inode
 }
 
-fn read_facts(file: &File) -> Option<ElfFacts> {
-    let metadata = file.metadata().ok()?;
-    let facts = elf_facts::read(|offset, length| {
-        let mut bytes = vec![0; length];
-        let mut got = 0;
-        while got < length {
-            match file.read_at(&mut bytes[got..], offset + got as u64) {
-                Ok(0) | Err(_) => break,
-                Ok(more) => got += more,
-            }
+/// As many of so many bytes as can be read.
+pub(crate) fn read_fully(file: &File, offset: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    let mut got = 0;
+    while got < length {
+        match file.read_at(&mut bytes[got..], offset.saturating_add(got as u64)) {
+            Ok(0) | Err(_) => break,
+            Ok(more) => got += more,
         }
-        bytes.truncate(got);
-        bytes
-    });
+    }
+    bytes.truncate(got);
+    bytes
+}
+
+fn with_facts(file: File) -> Option<(File, ElfFacts)> {
+    let metadata = file.metadata().ok()?;
+    let facts = elf_facts::read(|offset, length| read_fully(&file, offset, length));
     // No ELF file (an image of a virtual machine, a .jar): still told apart by size and inode.
     let facts =
         facts.unwrap_or_else(|| ElfFacts { build_id: BuildId::default(), ..ElfFacts::default() });
-    Some(ElfFacts {
+    let facts = ElfFacts {
         file_bytes: metadata.len(),
         dev: (libc::major(metadata.dev()), libc::minor(metadata.dev())),
         inode: metadata.ino(),
         ..facts
-    })
+    };
+    Some((file, facts))
 }
 
 #[cfg(test)]

@@ -60,9 +60,13 @@ pub struct Options {
     /// How callers can be found later: fp records chains of frame pointers alone, dwarf also registers and
     /// the code addresses on the stack, auto does so as far as frame pointers are not to be
     /// trusted
-    // Not auto yet: of programs without frame pointers it takes 10 µs of CPU a sample, where 1 is allowed.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Fp)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Auto)]
     pub unwind: Unwind,
+
+    /// Put into the archive what analyze needs of the modules that were hit, for hosts whose files cannot be
+    /// brought: unwind is the tables that say where callers are
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub embed: Option<Embed>,
 
     /// Do not record children that the processes start
     #[arg(long, conflicts_with = "all")]
@@ -86,6 +90,13 @@ pub enum Unwind {
     Fp,
     /// A deep slice of each stack.
     Dwarf,
+}
+
+/// What of the modules goes into the archive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Embed {
+    /// `.eh_frame`, `.eh_frame_hdr` and `.debug_frame`, once a build.
+    Unwind,
 }
 
 impl Unwind {

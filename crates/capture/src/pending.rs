@@ -90,12 +90,21 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    /// Takes the record of a sample.
-    pub(crate) fn push_sample(&mut self, record: &[u8]) {
-        let start = self.bytes.len() as u32;
-        self.bytes.extend_from_slice(record);
-        let end = self.bytes.len() as u32;
-        self.samples.push(Item { time_ns: time_of(record), start, end });
+    /// Takes the records of samples that `drain` appends to the bytes it is given; it says after each
+    /// where it begins there.
+    pub(crate) fn take_samples(
+        &mut self,
+        drain: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&[u8], usize)),
+    ) {
+        let samples = &mut self.samples;
+        drain(&mut self.bytes, &mut |bytes, start| {
+            let item = Item {
+                time_ns: time_of(&bytes[start..]),
+                start: start as u32,
+                end: bytes.len() as u32,
+            };
+            samples.push(item);
+        });
     }
 
     /// Applies in order of time what happened up to `watermark_ns`. At equal times side-band records
@@ -127,7 +136,9 @@ impl Pending {
             (item.start, item.end) = (start, start + length);
             start += length;
         }
-        self.bytes = kept;
+        // The room stays: the next tick needs about as much.
+        self.bytes.clear();
+        self.bytes.append(&mut kept);
     }
 }
 
@@ -158,6 +169,14 @@ mod tests {
         }
     }
 
+    fn push_sample(pending: &mut Pending, record: &[u8]) {
+        pending.take_samples(|bytes, note| {
+            let start = bytes.len();
+            bytes.extend_from_slice(record);
+            note(bytes, start);
+        });
+    }
+
     fn exec(time_ns: u64) -> SideBand {
         SideBand { time_ns, pid: 7, tid: 7, change: Change::Exec }
     }
@@ -166,7 +185,7 @@ mod tests {
     fn both_kinds_are_applied_in_order_of_time_up_to_the_watermark() {
         let mut pending = Pending::default();
         for time in [4, 1, 3, 8] {
-            pending.push_sample(&record((7, 7, time), "x", &[], &[time]));
+            push_sample(&mut pending, &record((7, 7, time), "x", &[], &[time]));
         }
         pending.later.drain(&mut Ready(vec![exec(9), exec(3), exec(6)]));
         let mut log = Log::default();
@@ -175,7 +194,7 @@ mod tests {
         assert_eq!(log.0, first);
 
         // The rest is kept whole for the next tick, in front of what comes then.
-        pending.push_sample(&record((7, 7, 7), "x", &[], &[1, 2, 3]));
+        push_sample(&mut pending, &record((7, 7, 7), "x", &[], &[1, 2, 3]));
         let mut log = Log::default();
         pending.apply(u64::MAX, &mut log);
         assert_eq!(log.0, ["s7 exec follows", "s8 exec follows", "m9"]);

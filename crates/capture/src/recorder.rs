@@ -11,6 +11,7 @@ use profile::{
 };
 
 use crate::decode::{RawSample, Words};
+use crate::embedding::{Embedded, Embedding};
 use crate::host;
 use crate::intern::{Callers, CallersKey, Interner};
 use crate::jit_names::{Image, JitNames};
@@ -43,11 +44,19 @@ pub(crate) struct FlushState<'a> {
 }
 
 /// Everything numbered within an epoch.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct Epoch {
     interner: Interner,
     rows: Rows,
     names: KernelNames,
+}
+
+impl Epoch {
+    /// With the files of new modules kept open, if their tables are to be embedded.
+    fn new(embeds: bool) -> Self {
+        let rows = Rows::new(embeds);
+        Self { interner: Interner::default(), rows, names: KernelNames::default() }
+    }
 }
 
 /// A user frame, before it is a node.
@@ -69,6 +78,8 @@ pub(crate) struct Recorder<W: Write> {
     covered_from_ns: u64,
     epoch: Epoch,
     run_time_code: JitNames,
+    /// If unwind tables are to be embedded.
+    embedding: Option<Embedding>,
     /// Frames of a chain, leaf first; kept to save an allocation per new chain.
     frames: Vec<(ModuleId, u64)>,
     /// The slice of a sample; likewise.
@@ -84,6 +95,7 @@ impl<W: Write> Recorder<W> {
         facts: RecordingFacts,
         kernel: Kernel,
         limits: Limits,
+        embed_unwind: bool,
     ) -> Result<Self, archive::Error> {
         let start_ns = facts.clock.monotonic_ns;
         Ok(Self {
@@ -94,8 +106,9 @@ impl<W: Write> Recorder<W> {
             passes: Passes::new(start_ns),
             modules_reloaded_ns: start_ns,
             covered_from_ns: start_ns,
-            epoch: Epoch::default(),
+            epoch: Epoch::new(embed_unwind),
             run_time_code: JitNames::default(),
+            embedding: embed_unwind.then(Embedding::default),
             frames: Vec::new(),
             slice: Slice::default(),
             pending_slice_words: 0,
@@ -126,6 +139,11 @@ impl<W: Write> Recorder<W> {
             Some(process) if callers.is_some() => self.stack(process, sample, row),
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
+        if let Some(embedding) = &mut self.embedding {
+            for (id, module, file) in self.epoch.rows.take_opened() {
+                embedding.want(id, &module, file);
+            }
+        }
         self.writer.sample(&Sample {
             event: EVENT,
             cpu: sample.cpu,
@@ -256,6 +274,13 @@ impl<W: Write> Recorder<W> {
         self.run_time_code.summary()
     }
 
+    /// Embeds the unwind tables of modules that were hit: some of them, or all.
+    pub(crate) fn embed(&mut self, all: bool) -> Result<Option<Embedded>, archive::Error> {
+        let Some(embedding) = &mut self.embedding else { return Ok(None) };
+        embedding.embed(&mut self.writer, all)?;
+        Ok(Some(embedding.done()))
+    }
+
     /// Writes what is pending, and begins a new epoch when the old one is full.
     pub(crate) fn flush(
         &mut self,
@@ -265,6 +290,7 @@ impl<W: Write> Recorder<W> {
         let now_ns = state.clock.monotonic_ns;
         let full = self.writer.wants_new_epoch(now_ns) && self.run_time_code.epoch_may_end(now_ns);
         self.name_kernel_addresses(namer, now_ns, full);
+        self.embed(full)?;
         let covered_from_ns = self.covered_from_ns;
         self.writer.flush(&flush_of(state, covered_from_ns))?;
         self.pending_slice_words = 0;
@@ -272,7 +298,7 @@ impl<W: Write> Recorder<W> {
         if full {
             self.facts.clock = host::clock();
             self.writer.begin_epoch(&self.facts)?;
-            self.epoch = Epoch::default();
+            self.epoch = Epoch::new(self.embedding.is_some());
             self.run_time_code.begin_epoch();
         }
         Ok(())

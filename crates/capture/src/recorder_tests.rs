@@ -112,7 +112,7 @@ const KERNEL_TEXT: u64 = 0xffff_ffff_8100_0000;
 pub(super) fn recorder(limits: Limits) -> Recorder<Vec<u8>> {
     let image = 0xffff_ffff_8000_0000..0xffff_ffff_c000_0000;
     let kernel = Kernel::new(KERNEL_TEXT, image, Vec::new());
-    Recorder::new(Vec::new(), facts(), kernel, limits).unwrap()
+    Recorder::new(Vec::new(), facts(), kernel, limits, false).unwrap()
 }
 
 fn take(recorder: &mut Recorder<Vec<u8>>, processes: &mut Processes, record: &[u8]) {

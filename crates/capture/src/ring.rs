@@ -32,9 +32,9 @@ impl Ring {
         })
     }
 
-    /// Calls `sink` with every record that is complete now, in the order they were reserved.
-    /// `scratch` is overwritten.
-    pub(crate) fn drain(&self, scratch: &mut Vec<u8>, mut sink: impl FnMut(&[u8])) {
+    /// Appends every record that is complete now to `bytes`, in the order they were reserved; calls
+    /// `note` with `bytes` and where the record begins there.
+    pub(crate) fn drain(&self, bytes: &mut Vec<u8>, mut note: impl FnMut(&[u8], usize)) {
         let data = page_bytes();
         let mut position = self.consumer.load(0);
         let end = self.producer.load(0);
@@ -50,15 +50,15 @@ impl Ring {
                 break; // cannot be; do not run away on it
             }
             if header & DISCARD == 0 {
-                scratch.clear();
+                let start = bytes.len();
                 self.producer.copy_from_ring(
                     data,
                     self.ring_bytes,
                     position + HEADER_BYTES as u64,
                     length,
-                    scratch,
+                    bytes,
                 );
-                sink(scratch);
+                note(bytes, start);
             }
             position += (HEADER_BYTES + length).next_multiple_of(8) as u64;
             self.consumer.store(0, position);

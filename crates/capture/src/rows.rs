@@ -1,5 +1,6 @@
 //! Rows of the archive's tables, written when the first sample of an epoch needs them.
 
+use std::fs::File;
 use std::io::Write;
 use std::rc::Rc;
 
@@ -53,9 +54,21 @@ pub(crate) struct Rows {
     kernel: FxHashMap<u64, ModuleId>,
     mappings: FxHashSet<(u64, u64)>,
     vdso_embedded: bool,
+    /// Files of new modules, if somebody takes them.
+    opened: Option<Vec<(ModuleId, Module, File)>>,
 }
 
 impl Rows {
+    /// Whether files of modules that are opened for the first time stay open until they are taken.
+    pub(crate) fn new(keep_open: bool) -> Self {
+        Self { opened: keep_open.then(Vec::new), ..Self::default() }
+    }
+
+    /// Files of modules that are new since the last time.
+    pub(crate) fn take_opened(&mut self) -> Vec<(ModuleId, Module, File)> {
+        self.opened.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.processes.is_empty() && self.files.is_empty()
@@ -195,7 +208,7 @@ impl Rows {
         if let Some((_, known, kind)) = self.files.get(&key) {
             return (*known, *kind);
         }
-        let row = self.module_row(process, region);
+        let (row, opened) = self.module_row(process, region);
         let identity = ModuleIdentity {
             path: file.path.clone(),
             build_id: row.build_id,
@@ -220,16 +233,24 @@ impl Rows {
             }
             self.vdso_embedded = true;
         }
-        self.files.insert(key, (Rc::clone(file), id, row.kind));
-        (id, row.kind)
+        let kind = row.kind;
+        self.files.insert(key, (Rc::clone(file), id, kind));
+        if let (Some(files), Some(file)) = (&mut self.opened, opened) {
+            files.push((id, row, file));
+        }
+        (id, kind)
     }
 
-    fn module_row(&self, process: &Process, region: &Region) -> Module {
+    fn module_row(&self, process: &Process, region: &Region) -> (Module, Option<File>) {
         let file = &region.file;
+        let mut opened = None;
         if file.facts.borrow().is_none() {
             let facts = match file.kind {
                 ModuleKind::Vdso => vdso_facts(region),
-                ModuleKind::File => open_mapped::facts(process.pid, region),
+                ModuleKind::File => open_mapped::open(process.pid, region).map(|(file, facts)| {
+                    opened = Some(file);
+                    facts
+                }),
                 _ => None,
             };
             *file.facts.borrow_mut() = facts;
@@ -240,7 +261,7 @@ impl Rows {
         match kind {
             ModuleKind::Anon => {
                 row.process = self.processes.get(&process.uid).copied().unwrap_or(ProcessId::NONE);
-                return row;
+                return (row, None);
             }
             ModuleKind::File => {
                 row.mount_ns =
@@ -259,7 +280,7 @@ impl Rows {
             row.segments.clone_from(&facts.segments);
             row.file_bytes = facts.file_bytes;
         }
-        row
+        (row, opened)
     }
 
     /// Notes that a region was hit, the first time it is.

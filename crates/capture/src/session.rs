@@ -6,6 +6,7 @@ use profile::{Cost, CpuLedger, DropCause, End, Text};
 
 use crate::bpf::LoadedBpf;
 use crate::decode::decode;
+use crate::embedding::Embedded;
 use crate::error::Error;
 use crate::events::Events;
 use crate::host;
@@ -47,6 +48,8 @@ pub(crate) struct Progress {
     pub(crate) cost: Cost,
     /// Known at the end.
     pub(crate) run_time_code: JitSummary,
+    /// What is embedded, if that was asked for.
+    pub(crate) embedded: Option<Embedded>,
 }
 
 impl Progress {
@@ -128,8 +131,7 @@ impl Session {
     fn drain_and_apply(&mut self, watermark_ns: u64) {
         self.heed_losses(watermark_ns);
         let pending = &mut self.pending;
-        let mut record = Vec::new();
-        self.ring.drain(&mut record, |record| pending.push_sample(record));
+        pending.take_samples(|bytes, note| self.ring.drain(bytes, note));
         pending.later.drain(&mut self.events);
         let mut to = ToArchive {
             events: &mut self.events,
@@ -219,6 +221,7 @@ impl Session {
             bytes: self.recorder.bytes_written(),
             cost: Cost { bpf_ns: stats.ns, bpf_runs: stats.runs, ..host::own_cost() },
             run_time_code: JitSummary::default(),
+            embedded: None,
         }
     }
 
@@ -230,11 +233,13 @@ impl Session {
         self.next_idle_time_ns = at_ns;
         self.tidy(at_ns);
         let run_time_code = self.recorder.name_last_run_time_code(&self.processes, at_ns);
-        let mut progress = Progress { run_time_code, ..self.progress() };
+        let embedded = self.recorder.embed(true);
+        let done = embedded.as_ref().ok().copied().flatten();
+        let mut progress = Progress { run_time_code, embedded: done, ..self.progress() };
         let state = flush_state(&progress, at_ns);
         let detail = end_detail(end.detail, progress.follow_failed);
         let end = End { at_ns, detail, ..end };
-        let result = self.recorder.finish(state, &self.bpf, &end);
+        let result = embedded.and_then(|_| self.recorder.finish(state, &self.bpf, &end));
         let result = result.map(|output| progress.bytes = output.written_bytes());
         if result.is_ok() {
             self.counts.flushed();

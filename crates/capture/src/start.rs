@@ -74,7 +74,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
     }
     let facts = facts(options, &targets, period_ns, events.cpu_count(), &remarks)?;
     let (out, placement) = Output::create(&options.output, options.force)?;
-    let recorder = Recorder::new(out, facts, kernel, Limits::default())
+    let recorder = Recorder::new(out, facts, kernel, Limits::default(), options.embed.is_some())
         .map_err(|e| write_error(options, &e))?;
     let session = Session {
         bpf,

@@ -85,6 +85,9 @@ impl fmt::Display for Summary<'_> {
         if !self.progress.run_time_code.is_empty() {
             writeln!(f, "{}", self.progress.run_time_code)?;
         }
+        if let Some(embedded) = &self.progress.embedded {
+            writeln!(f, "{embedded}")?;
+        }
         writeln!(f, "{}", self.own_cost())?;
         let path = self.options.output.display().to_string();
         let mut bytes = size(self.progress.bytes);

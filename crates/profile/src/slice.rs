@@ -10,7 +10,7 @@ pub const REGISTER_PLACES: u32 = 32;
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Slice {
     /// How many 8-byte words were looked at from the stack pointer upwards. A word below that and
-    /// not in `kept` was neither code nor a pointer into the stack.
+    /// not in `kept` was neither code nor a pointer up the stack to where a frame could be.
     pub looked_at_words: u32,
     /// In ascending order of places.
     pub kept: Vec<Kept>,

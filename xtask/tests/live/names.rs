@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use super::recording::{Running, analyze, capture, folded, succeed, weight_with, workload};
+use super::recording::{
+    Running, analyze, capture, folded, parse_folded, succeed, weight_with, workload,
+};
 
 #[test]
 fn a_machine_without_the_binaries_says_which_to_bring_and_then_agrees() {
@@ -36,14 +38,7 @@ fn a_machine_without_the_binaries_says_which_to_bring_and_then_agrees() {
     fs::create_dir(&bring).unwrap();
     fs::copy(&program, bring.join("whatever-it-is-called-here")).unwrap();
     let brought = elsewhere(&format!("--debug-dir {} -o - --format folded", bring.display()));
-    let brought: BTreeMap<Vec<String>, u64> = String::from_utf8(brought.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| line.rsplit_once(' ').unwrap())
-        .map(|(stack, weight)| {
-            (stack.split(';').map(str::to_owned).collect(), weight.parse().unwrap())
-        })
-        .collect();
+    let brought = parse_folded(brought.stdout);
     assert_eq!(brought, here);
     assert!(weight_with(&here, "split::seventy") > 0);
 }

@@ -67,7 +67,12 @@ pub fn figure(printed: &[u8], key: &str) -> f64 {
 /// Folded stacks of an archive: (frames, root first) → weight in nanoseconds.
 pub fn folded(archive: &Path, more: &[&str]) -> BTreeMap<Vec<String>, u64> {
     let output = succeed(analyze().arg(archive).args(["-o", "-", "--format", "folded"]).args(more));
-    String::from_utf8(output.stdout)
+    parse_folded(output.stdout)
+}
+
+/// What `analyze -o - --format folded` prints: (frames, root first) → weight in nanoseconds.
+pub fn parse_folded(text: Vec<u8>) -> BTreeMap<Vec<String>, u64> {
+    String::from_utf8(text)
         .expect("folded text is UTF-8")
         .lines()
         .map(|line| {

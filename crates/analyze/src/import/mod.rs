@@ -139,17 +139,28 @@ impl Recording {
         self.archive.damage()
     }
 
-    /// The image of a vDSO, which the recording itself holds: it exists on the host only. One of all
-    /// processes' that are of one build stands for all.
+    /// The image of a vDSO, which the recording itself holds: it exists on the host only.
     #[must_use]
     pub fn vdso_image(&self, module: ModuleId) -> Option<Vec<u8>> {
-        let wanted = self.tables().module(module).filter(|m| m.kind == ModuleKind::Vdso)?;
+        let row = self.tables().module(module)?;
+        if row.kind == ModuleKind::Vdso { self.embedded(module, "") } else { None }
+    }
+
+    /// A module's unwind tables as an ELF file, if they were embedded when it was recorded.
+    #[must_use]
+    pub fn unwind_image(&self, module: ModuleId) -> Option<Vec<u8>> {
+        self.embedded(module, "unwind")
+    }
+
+    /// What is embedded of a module. One of all that are of one build stands for all.
+    fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
+        let wanted = self.tables().module(module)?;
         let same = |m: &Module| {
-            m.kind == ModuleKind::Vdso && !m.build_id.is_empty() && m.build_id == wanted.build_id
+            m.kind == wanted.kind && !m.build_id.is_empty() && m.build_id == wanted.build_id
         };
         let rows = (1..).map(ModuleId).zip(&self.tables().modules);
         std::iter::once(module)
             .chain(rows.filter(|(_, row)| same(row)).map(|(id, _)| id))
-            .find_map(|id| self.archive.embedded(id, ""))
+            .find_map(|id| self.archive.embedded(id, section))
     }
 }

@@ -14,8 +14,8 @@ use crate::locate::{Located, Locator};
 /// Where a module's tables come from.
 enum Source {
     Files(Located),
-    /// A vDSO's image, which the recording holds.
-    Embedded(Vec<u8>),
+    /// What the recording holds: a vDSO's image, or the tables alone; and a debug file, where there is one.
+    Embedded(Vec<u8>, Option<Located>),
     Nowhere(NoRule),
 }
 
@@ -43,19 +43,29 @@ impl<'r> ModuleFiles<'r> {
 
     fn source(&self, id: ModuleId) -> Option<&Source> {
         let module = self.module(id)?;
-        Some(self.sources.get(id.index())?.get_or_init(|| {
-            match module.kind {
-                ModuleKind::File => self
-                    .locator
-                    .locate(module)
-                    .map_or(Source::Nowhere(NoRule::NoFile), Source::Files),
-                ModuleKind::Vdso => self
-                    .recording
-                    .vdso_image(id)
-                    .map_or(Source::Nowhere(NoRule::NoFile), Source::Embedded),
-                _ => Source::Nowhere(NoRule::NoTables),
-            }
+        Some(self.sources.get(id.index())?.get_or_init(|| match module.kind {
+            ModuleKind::File => self.of_file(id, module),
+            ModuleKind::Vdso => match self.recording.vdso_image(id) {
+                Some(image) => Source::Embedded(image, None),
+                None => Source::Nowhere(NoRule::NoFile),
+            },
+            _ => Source::Nowhere(NoRule::NoTables),
         }))
+    }
+}
+
+impl ModuleFiles<'_> {
+    /// The file itself, else what was embedded of it.
+    fn of_file(&self, id: ModuleId, module: &Module) -> Source {
+        let located = self.locator.locate(module).ok();
+        if located.as_ref().is_some_and(|found| found.image.is_some()) {
+            return located.map_or(Source::Nowhere(NoRule::NoFile), Source::Files);
+        }
+        match (self.recording.unwind_image(id), located) {
+            (Some(image), located) => Source::Embedded(image, located),
+            (None, Some(located)) => Source::Files(located),
+            (None, None) => Source::Nowhere(NoRule::NoFile),
+        }
     }
 }
 
@@ -94,7 +104,11 @@ impl<'f> ModuleTables<'f> {
                 debug: located.debug.as_deref(),
                 supplement: None,
             },
-            Source::Embedded(image) => Files { image: Some(image), ..Files::default() },
+            Source::Embedded(image, located) => Files {
+                image: Some(image),
+                debug: located.as_ref().and_then(|found| found.debug.as_deref()),
+                supplement: None,
+            },
             Source::Nowhere(why) => return Err(*why),
         };
         let tables = UnwindTables::open(files).map_err(|_| NoRule::Damaged)?;

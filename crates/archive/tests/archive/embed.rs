@@ -44,3 +44,20 @@ fn a_damaged_piece_is_said_and_nothing_of_the_file_comes_out() {
     assert!(damage.statements.iter().any(|s| s.contains("checksum")), "{:?}", damage.statements);
     assert_eq!(archive.embedded(vdso(&archive), ""), None);
 }
+
+#[test]
+fn what_is_embedded_from_a_reader_is_whole_or_not_there() {
+    let content: Vec<u8> = (0..1_300_000u32).map(|n| (n.wrapping_mul(n) >> 9) as u8).collect();
+    let mut writer = Writer::new(Vec::new(), &facts(), Limits::default()).unwrap();
+    let whole = writer.module(&Module::new(ModuleKind::File, "/usr/bin/server"));
+    let short = writer.module(&Module::new(ModuleKind::File, "/usr/bin/cut"));
+    let bytes = content.len() as u64;
+    assert!(writer.embed_from(whole, "unwind", bytes, &content[..]).unwrap());
+    assert!(!writer.embed_from(short, "unwind", bytes, &content[..bytes as usize - 1]).unwrap());
+    let bytes = writer.finish(&flush(START_NS, START_NS + 1, &[]), &end_at(START_NS + 1)).unwrap();
+    let archive = Archive::from_bytes(bytes).unwrap();
+    assert!(archive.damage().complete);
+    assert_eq!(archive.embedded(ModuleId(1), "unwind"), Some(content));
+    assert_eq!(archive.embedded(ModuleId(2), "unwind"), None);
+    assert_eq!(archive.embedded(ModuleId(1), ""), None);
+}
