@@ -22,7 +22,9 @@ fn an_interrupted_instruction_is_no_return_address() {
         vec![kept(0, code(0x210)), kept(2, code(0x100)), kept(4, stack), kept(7, code(0x10))];
     let slice = Slice { looked_at_words: 8, kept: words };
     let mut walker = Walker::new(Machine::X86_64).unwrap();
-    let found = walker.walk(Recorded { path: &[(CODE, 0x110)] }, &slice, &mut program).unwrap();
+    let found = walker
+        .walk(Recorded { path: &[(CODE, 0x110)], goroutine: &[] }, &slice, &mut program)
+        .unwrap();
     assert_eq!(addresses(found.frames), [0x110, 0x210, 0x100, 0x10]);
     let returns: Vec<bool> = found.frames.iter().map(|frame| frame.is_return).collect();
     assert_eq!(returns, [false, false, false, true]);
@@ -30,7 +32,9 @@ fn an_interrupted_instruction_is_no_return_address() {
     // The kernel puts the registers back: the next instruction is behind the trampoline's last.
     let words = vec![kept(1, code(0x100)), kept(3, KeptValue::Stack(56)), kept(7, code(0x10))];
     let slice = Slice { looked_at_words: 8, kept: words };
-    let found = walker.walk(Recorded { path: &[(CODE, 0x300)] }, &slice, &mut program).unwrap();
+    let found = walker
+        .walk(Recorded { path: &[(CODE, 0x300)], goroutine: &[] }, &slice, &mut program)
+        .unwrap();
     assert_eq!(addresses(found.frames), [0x300, 0x100, 0x10]);
 }
 
@@ -44,7 +48,8 @@ fn of_another_stack_that_a_signal_interrupted_the_chain_tells_what_it_knows() {
         let words = vec![kept(0, code(0x310)), kept(2, code(interrupted))];
         let slice = Slice { looked_at_words: 9, kept: words };
         let path: Vec<_> = chain.iter().map(|address| (CODE, *address)).collect();
-        let walk = walker.walk(Recorded { path: &path }, &slice, &mut program).unwrap();
+        let walk =
+            walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut program).unwrap();
         (addresses(walk.frames), walk.frames[2].step, walk.end)
     };
     // handler → trampoline → a function that had set its frame pointer: the chain has its caller.
@@ -69,7 +74,8 @@ fn the_start_of_a_coroutine_is_not_called() {
     let mut walk = |address| {
         let slice = Slice { looked_at_words: 1, kept: vec![kept(0, code(address))] };
         let path = [(CODE, 0x110)];
-        let found = walker.walk(Recorded { path: &path }, &slice, &mut program).unwrap();
+        let found =
+            walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut program).unwrap();
         (found.frames.len(), found.frames[1].is_return, found.end)
     };
     assert_eq!(walk(0x301), (2, true, WalkEnd::Root));
