@@ -59,9 +59,9 @@ impl<W: Write> Import<W> {
             Data::Rest { .. } => None,
         };
         if !about.has_features {
-            let finished =
-                "perf did not finish the file: build-ids and names of events are missing";
-            statements.push(finished.to_owned());
+            let lacks = "what perf states at the end of a file is cut off or was never written \
+                         (build-ids, names of events, the host)";
+            statements.push(lacks.to_owned());
         }
         let mut records = Records::new(input, bytes);
         let mut first = Vec::new();
