@@ -135,7 +135,12 @@ impl Sent {
     fn stack<W: Write>(&mut self, host: &Host, writer: &mut Writer<W>, stack: usize) -> StackId {
         if self.stacks[stack] == StackId::NONE {
             let user = self.node(host, writer, host.leaves[stack]);
-            let row = Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete };
+            let row = Stack {
+                user,
+                kernel: NodeId::NONE,
+                goroutine: NodeId::NONE,
+                end: StackEnd::Complete,
+            };
             self.stacks[stack] = writer.stack(row);
         }
         self.stacks[stack]

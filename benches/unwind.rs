@@ -133,7 +133,9 @@ fn main() {
         let mut frames = 0;
         for (leaf, slice) in &stacks {
             let path = [(MODULE, *leaf)];
-            let walk = walker.walk(Recorded { path: &path }, slice, &mut rules).expect("a leaf");
+            let walk = walker
+                .walk(Recorded { path: &path, goroutine: &[] }, slice, &mut rules)
+                .expect("a leaf");
             assert!(walk.end != WalkEnd::Root, "these stacks have no root");
             frames += walk.frames.len();
         }

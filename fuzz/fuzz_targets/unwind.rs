@@ -51,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
     let path: Vec<(ModuleId, u64)> =
         kept.iter().take(4).map(|byte| (ModuleId(1), u64::from(*byte) * 16)).collect();
     let limit = slice.kept.len() + 2 * path.len() + 2;
-    if let Some(walk) = walker.walk(Recorded { path: &path }, &slice, &mut rules) {
+    if let Some(walk) = walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut rules) {
         assert!(walk.frames.len() <= limit);
     }
 });

@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod build;
 mod compare;
+mod compare_unwind;
 mod demo;
 mod dist;
 mod fixtures;
@@ -66,6 +67,21 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Record a command with capture and with perf's stack dumps, hold its stacks against perf's and gdb's
+    CompareUnwind {
+        /// How often gdb looks at it, in a run of its own
+        #[arg(long, default_value_t = 20)]
+        gdb: u32,
+        /// Samples a second of both
+        #[arg(long, default_value_t = 499)]
+        hz: u32,
+        /// How capture unwinds: fp, auto or dwarf
+        #[arg(long, default_value = "auto")]
+        unwind: String,
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
     /// Build `capture` as it is shipped: one small static file; with man pages and completions
     Dist,
 }
@@ -79,6 +95,9 @@ fn main() -> ExitCode {
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
         Command::ComparePerf { command } => compare::run(&command),
+        Command::CompareUnwind { gdb, hz, unwind, command } => {
+            compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })
+        }
         Command::Dist => dist::run(),
     };
     match result {

@@ -11,4 +11,5 @@ mod live {
     mod languages;
     mod names;
     mod recording;
+    mod stacks;
 }

@@ -225,7 +225,7 @@ fn flags(used: &Used<'_>) -> Vec<u8> {
     let mut flags = vec![0; paths.nodes.len() + 1];
     for cell in &used.cells.rows {
         let stack = paths.stacks.get(cell.stack);
-        for leaf in [stack.user, stack.kernel] {
+        for leaf in stack.leaves() {
             for (depth, (node, _)) in paths.nodes.walk(leaf).enumerate() {
                 let flag = if depth == 0 { LEAF } else { INNER };
                 let seen = &mut flags[node.index()];
@@ -297,7 +297,7 @@ mod tests {
         let unused = push(NodeId::NONE, 0x400);
         for user in [g, f, unused] {
             let end = StackEnd::Complete;
-            tables.stacks.push(Stack { user, kernel: NodeId::NONE, end });
+            tables.stacks.push(Stack { user, kernel: NodeId::NONE, goroutine: NodeId::NONE, end });
         }
         tables
     }

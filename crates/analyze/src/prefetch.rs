@@ -40,7 +40,7 @@ fn weights(addresses: &Addresses, used: &[Used<'_>]) -> Vec<u64> {
         for cell in &used.cells.rows {
             let stack = used.paths.stacks.get(cell.stack);
             on_stack.clear();
-            for leaf in [stack.user, stack.kernel] {
+            for leaf in stack.leaves() {
                 let path = addresses.path(recording, used.paths, leaf);
                 on_stack.extend(path.into_iter().filter_map(|id| addresses.group_of(id)));
             }
@@ -79,7 +79,12 @@ mod tests {
         let f = push(main, 2, 0x200);
         let leaves = [push(f, 2, 0x300), push(main, 3, 0x400), push(main, 4, 0x500)];
         for user in leaves {
-            tables.stacks.push(Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete });
+            tables.stacks.push(Stack {
+                user,
+                kernel: NodeId::NONE,
+                goroutine: NodeId::NONE,
+                end: StackEnd::Complete,
+            });
         }
         let rows = [990, 9, 11].iter().zip(1..).map(|(weight, stack)| Cell {
             process: ProcessId(1),

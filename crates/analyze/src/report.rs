@@ -151,8 +151,10 @@ fn describe(kind: Wholeness) -> Option<&'static str> {
                 "cut: code without unwind tables"
             }
             Stop::NoRule(NoRule::Damaged) | Stop::Absurd => "cut: unwind tables make no sense",
+            Stop::OtherStack => "cut: the callers are on another stack",
             Stop::NotKept => "cut: a register was not recorded",
             Stop::Beyond => "cut: deeper than the recorded part of the stack",
+            Stop::Interrupted => "cut: the stack that a signal interrupted was not recorded",
             Stop::NotCode => "cut: no code to return to",
             Stop::TooDeep => "cut: too deep",
         }),

@@ -240,14 +240,18 @@ impl Definitions {
     fn add_stacks(&mut self, ids: &mut EpochIds, content: &[u8], stacks: &StackColumns) {
         let [mut user, mut kernel, mut end] =
             stacks.columns.clone().map(|column| Varints(&content[column]));
-        let mut sliced = Varints(&content[stacks.optional.clone()]);
+        let [mut sliced, mut goroutine] =
+            stacks.optional.clone().map(|column| Varints(&content[column]));
         for _ in 0..stacks.rows {
             let user = ids.nodes.resolve(user.next() as u32).map(NodeId);
             let kernel = ids.nodes.resolve(kernel.next() as u32).map(NodeId);
             let sliced = sliced.next() != 0;
-            let id = match (user, kernel, rows::read_stack_end(end.next())) {
-                (Some(user), Some(kernel), Some(end)) => {
-                    let (row, stacks) = (Stack { user, kernel, end }, &mut self.tables.stacks);
+            let goroutine = ids.nodes.resolve(goroutine.next() as u32).map(NodeId);
+            let end = rows::read_stack_end(end.next());
+            let id = match (user, kernel, goroutine, end) {
+                (Some(user), Some(kernel), Some(goroutine), Some(end)) => {
+                    let row = Stack { user, kernel, goroutine, end };
+                    let stacks = &mut self.tables.stacks;
                     if sliced { stacks.push(row).0 } else { self.unifier.stack(stacks, row) }
                 }
                 _ => 0,
@@ -335,13 +339,13 @@ impl Lists {
                 (7, Value::Varint(first)) => lists.first[MODULES] = first as u32,
                 (8, Value::Bytes(at)) => lists.rows[MODULES].push(at),
                 (9, Value::Bytes(at)) => {
-                    lists.nodes = Columns::find(content, at, Some(1), [2, 3, 4], None)?;
+                    lists.nodes = Columns::find(content, at, Some(1), [2, 3, 4], [])?;
                 }
                 (10, Value::Bytes(at)) => {
-                    lists.stacks = Columns::find(content, at, Some(1), [2, 3, 4], Some(5))?;
+                    lists.stacks = Columns::find(content, at, Some(1), [2, 3, 4], [5, 6])?;
                 }
                 (11, Value::Bytes(at)) => {
-                    lists.mappings = Columns::find(content, at, None, [1, 2, 3, 4, 5, 6], None)?;
+                    lists.mappings = Columns::find(content, at, None, [1, 2, 3, 4, 5, 6], [])?;
                 }
                 (12, Value::Bytes(at)) => lists.symbols.push(at),
                 (13, Value::Varint(first)) => lists.first[LABEL_SETS] = first as u32,
@@ -354,30 +358,35 @@ impl Lists {
 }
 
 type NodeColumns = Columns<3>;
-type StackColumns = Columns<3>;
+type StackColumns = Columns<3, 2>;
 type MappingColumns = Columns<6>;
 
-/// Equally long packed columns, and one that may be absent.
-struct Columns<const N: usize> {
+/// Equally long packed columns, and some that may be absent.
+struct Columns<const N: usize, const OPTIONAL: usize = 0> {
     first: u32,
     rows: usize,
     columns: [Range<usize>; N],
-    optional: Range<usize>,
+    optional: [Range<usize>; OPTIONAL],
 }
 
-impl<const N: usize> Default for Columns<N> {
+impl<const N: usize, const OPTIONAL: usize> Default for Columns<N, OPTIONAL> {
     fn default() -> Self {
-        Self { first: 0, rows: 0, columns: [const { 0..0 }; N], optional: 0..0 }
+        Self {
+            first: 0,
+            rows: 0,
+            columns: [const { 0..0 }; N],
+            optional: [const { 0..0 }; OPTIONAL],
+        }
     }
 }
 
-impl<const N: usize> Columns<N> {
+impl<const N: usize, const OPTIONAL: usize> Columns<N, OPTIONAL> {
     fn find(
         content: &[u8],
         message: Range<usize>,
         first: Option<u32>,
         numbers: [u32; N],
-        optional: Option<u32>,
+        optional: [u32; OPTIONAL],
     ) -> Result<Self, Malformed> {
         let mut found = Self::default();
         for field in Fields::new(content, message) {
@@ -385,11 +394,12 @@ impl<const N: usize> Columns<N> {
                 (number, Value::Varint(value)) if Some(number) == first => {
                     found.first = value as u32;
                 }
-                (number, Value::Bytes(at)) if Some(number) == optional => found.optional = at,
                 (number, Value::Bytes(at)) => {
-                    let column = numbers.iter().position(|n| *n == number);
-                    if let Some(column) = column {
+                    let place = |numbers: &[u32]| numbers.iter().position(|n| *n == number);
+                    if let Some(column) = place(&numbers) {
                         found.columns[column] = at;
+                    } else if let Some(column) = place(&optional) {
+                        found.optional[column] = at;
                     }
                 }
                 _ => {}
@@ -402,8 +412,10 @@ impl<const N: usize> Columns<N> {
                 return Err(Malformed);
             }
         }
-        if !found.optional.is_empty() && count(&found.optional)? != found.rows {
-            return Err(Malformed);
+        for column in found.optional.iter().filter(|column| !column.is_empty()) {
+            if count(column)? != found.rows {
+                return Err(Malformed);
+            }
         }
         Ok(found)
     }

@@ -119,7 +119,8 @@ fn nodes(first: u32, parent_distance: Vec<u32>) -> schema::Nodes {
 
 fn stacks(first: u32, user: Vec<u32>) -> schema::Stacks {
     let rows = user.len();
-    schema::Stacks { first, user, kernel: vec![0; rows], end: vec![0; rows], sliced: vec![] }
+    let zeros = || vec![0; rows];
+    schema::Stacks { first, user, kernel: zeros(), end: vec![0; rows], ..schema::Stacks::default() }
 }
 
 #[test]

@@ -22,7 +22,7 @@
 //! let mut writer = Writer::new(Vec::new(), &facts, Limits::default())?;
 //! let module = writer.module(&Module::new(ModuleKind::File, "/usr/bin/server"));
 //! let main = writer.node(Node { parent: NodeId::NONE, module, address: 0x1200 });
-//! let stack = writer.stack(Stack { user: main, kernel: NodeId::NONE, end: StackEnd::Complete });
+//! let stack = writer.stack(Stack { user: main, kernel: NodeId::NONE, goroutine: NodeId::NONE, end: StackEnd::Complete });
 //! for time_ns in [10_000_000, 20_000_100] {
 //!     writer.sample(&Sample { event: EventId(1), time_ns, stack, ..Sample::default() });
 //! }

@@ -13,7 +13,7 @@ use crate::{Limits, rows, schema};
 const CLOSE_AT_BYTES: usize = 128 << 10;
 /// Upper bounds of a column row's serialised size: varints of 5 (32 bits) and 10 bytes (64 bits).
 const NODE_BYTES: usize = 5 + 5 + 10;
-const STACK_BYTES: usize = 5 + 5 + 1 + 1;
+const STACK_BYTES: usize = 5 + 5 + 1 + 1 + 5;
 const MAPPING_BYTES: usize = 5 + 10 + 10 + 10 + 5 + 10;
 /// Tag and length of an embedded row.
 const ROW_ENVELOPE_BYTES: usize = 6;
@@ -200,12 +200,14 @@ fn node_columns(nodes: &[Node], last: u32) -> schema::Nodes {
 }
 
 fn stack_columns(stacks: &[Stack], sliced: &[bool], last: u32) -> schema::Stacks {
+    let in_go = stacks.iter().any(|s| s.goroutine.is_some());
     schema::Stacks {
         first: last + 1 - stacks.len() as u32,
         user: stacks.iter().map(|s| s.user.0).collect(),
         kernel: stacks.iter().map(|s| s.kernel.0).collect(),
         end: stacks.iter().map(|s| rows::write_stack_end(s.end).into()).collect(),
         sliced: if sliced.contains(&true) { sliced.to_vec() } else { Vec::new() },
+        goroutine: stacks.iter().filter(|_| in_go).map(|s| s.goroutine.0).collect(),
     }
 }
 

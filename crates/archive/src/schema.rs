@@ -381,6 +381,8 @@ pub struct Stacks {
     pub end: ::prost::alloc::vec::Vec<i32>,
     #[prost(bool, repeated, tag = "5")]
     pub sliced: ::prost::alloc::vec::Vec<bool>,
+    #[prost(uint32, repeated, tag = "6")]
+    pub goroutine: ::prost::alloc::vec::Vec<u32>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Mappings {

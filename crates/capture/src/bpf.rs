@@ -14,7 +14,7 @@ use crate::bpf_object::{BpfObject, MapDefinition, Program, Reference};
 use crate::error::Error;
 use crate::host;
 use crate::kernel_names::NameAddress;
-use crate::record::{Config, Counters, Roots};
+use crate::record::{Config, Counters, GoProgram, Roots};
 
 const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_RDONLY_PROG: u32 = 1 << 7;
@@ -135,6 +135,15 @@ impl LoadedBpf {
             bpf_call::delete(&self.map("roots"), pid)
         } else {
             bpf_call::update(&self.map("roots"), pid, &roots.to_bytes())
+        };
+    }
+
+    /// Looks from now on where this process's goroutines go on; `None`: it is no Go program.
+    pub(crate) fn set_go_program(&self, pid: u32, program: Option<GoProgram>) {
+        // A full table misses those callers of one process more.
+        let _ = match program {
+            None => bpf_call::delete(&self.map("go_programs"), pid),
+            Some(program) => bpf_call::update(&self.map("go_programs"), pid, &program.to_bytes()),
         };
     }
 

@@ -1,4 +1,4 @@
-//! Where `tgid` and `pid` stand in the running kernel's `task_struct`, from its type information.
+//! Where a few members stand in the running kernel's `task_struct`, from its type information.
 //!
 //! The type information of a kernel is 5 MB and more; only a window of it is ever held. Format:
 //! `Documentation/bpf/btf.rst`.
@@ -23,6 +23,8 @@ pub(crate) struct TaskOffsets {
     pub(crate) tgid: u32,
     pub(crate) pid: u32,
     pub(crate) stack: Option<u32>,
+    /// The thread pointer of user space (x86-64).
+    pub(crate) fsbase: Option<u32>,
 }
 
 const MAGIC: u16 = 0xeb9f;
@@ -56,10 +58,16 @@ pub(crate) fn task_offsets(btf: &impl ReadAt) -> Option<TaskOffsets> {
     let base = word(4);
     let (types, types_bytes) = (base + word(8), word(12).min(MAX_SECTION_BYTES));
     let (strings, strings_bytes) = (base + word(16), word(20).min(MAX_SECTION_BYTES));
-    let names = ["task_struct", "tgid", "pid", "stack"];
-    let [task, tgid, pid, stack] = find_strings(btf, strings, strings_bytes, names);
-    let members = find_struct(btf, types, types_bytes, task?, [tgid?, pid?, stack.unwrap_or(0)])?;
-    Some(TaskOffsets { tgid: members[0]?, pid: members[1]?, stack: members[2] })
+    let names = ["task_struct", "tgid", "pid", "stack", "thread", "thread_struct", "fsbase"];
+    let found = find_strings(btf, strings, strings_bytes, names);
+    let [task, tgid, pid, stack, thread, thread_struct, fsbase] = found;
+    let wanted = [tgid?, pid?, stack.unwrap_or(0), thread.unwrap_or(0)];
+    let [tgid, pid, stack, thread] = find_struct(btf, types, types_bytes, task?, wanted)?;
+    let in_thread = thread_struct
+        .and_then(|name| find_struct(btf, types, types_bytes, name, [fsbase.unwrap_or(0)]));
+    let fsbase = thread.zip(in_thread.and_then(|[fsbase]| fsbase));
+    let fsbase = fsbase.and_then(|(thread, fsbase)| thread.checked_add(fsbase));
+    Some(TaskOffsets { tgid: tgid?, pid: pid?, stack, fsbase })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -175,7 +183,8 @@ mod tests {
 
     /// Type information with `before` integer types ahead of a `task_struct`.
     fn btf(before: usize, with_bitfields: bool) -> Vec<u8> {
-        let strings = b"\0int\0pid_t\0tgid\0pid\0task_struct\0stack\0";
+        let strings =
+            b"\0int\0thread\0thread_struct\0fsbase\0pid_t\0tgid\0pid\0task_struct\0stack\0";
         let at = |name: &[u8]| {
             let quoted = [b"\0", name, b"\0"].concat();
             strings.windows(quoted.len()).position(|w| w == quoted).unwrap() as u32 + 1
@@ -185,7 +194,10 @@ mod tests {
             types.extend([at(b"int"), KIND_INT << 24, 4, 32]);
         }
         let flag = u32::from(with_bitfields) << 31;
-        types.extend([at(b"task_struct"), flag | KIND_STRUCT << 24 | 3, 999]);
+        types.extend([at(b"thread_struct"), KIND_STRUCT << 24 | 1, 99]);
+        types.extend([at(b"fsbase"), 1, 40 * 8]);
+        types.extend([at(b"task_struct"), flag | KIND_STRUCT << 24 | 4, 999]);
+        types.extend([at(b"thread"), 1, 2000 * 8]);
         types.extend([at(b"stack"), 1, 32 * 8]);
         types.extend([at(b"pid"), 1, 1000 * 8]);
         types.extend([at(b"tgid"), 1, (1004 * 8) | if with_bitfields { 3 << 24 } else { 0 }]);
@@ -200,7 +212,8 @@ mod tests {
         bytes
     }
 
-    const FOUND: TaskOffsets = TaskOffsets { tgid: 1004, pid: 1000, stack: Some(32) };
+    const FOUND: TaskOffsets =
+        TaskOffsets { tgid: 1004, pid: 1000, stack: Some(32), fsbase: Some(2040) };
 
     #[test]
     fn members_are_found_behind_many_types_and_across_windows() {

@@ -34,6 +34,9 @@ pub(crate) struct RawSample<'a> {
     /// User stack, leaf first.
     pub(crate) user: Words<'a>,
     pub(crate) walk_end: WalkEnd,
+    /// Of a Go program whose thread is on another stack than the goroutine it works for: where that will go on,
+    /// and its callers.
+    pub(crate) goroutine: Words<'a>,
     /// User registers: none, or those of [`crate::record::REGISTERS`].
     pub(crate) registers: Words<'a>,
     /// User stack from the stack pointer upwards, a whole number of words.
@@ -72,7 +75,7 @@ pub(crate) enum BadRecord {
     Length { stated: usize, present: usize },
     /// A number without a meaning.
     #[error("no such end of a walk: {0}")]
-    WalkEnd(u16),
+    WalkEnd(u8),
 }
 
 fn bytes_at<const N: usize>(record: &[u8], at: usize) -> Result<[u8; N], BadRecord> {
@@ -84,6 +87,10 @@ fn bytes_at<const N: usize>(record: &[u8], at: usize) -> Result<[u8; N], BadReco
 
 fn u32_at(record: &[u8], at: usize) -> Result<u32, BadRecord> {
     bytes_at(record, at).map(u32::from_ne_bytes)
+}
+
+fn u8_at(record: &[u8], at: usize) -> Result<u8, BadRecord> {
+    bytes_at(record, at).map(u8::from_ne_bytes)
 }
 
 fn u16_at(record: &[u8], at: usize) -> Result<u16, BadRecord> {
@@ -114,7 +121,8 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     let lengths = [
         length(offset_of!(RecordHeader, user_bytes))?,
         length(offset_of!(RecordHeader, kernel_bytes))?,
-        usize::from(u16_at(record, offset_of!(RecordHeader, register_count))?) * 8,
+        usize::from(u16_at(record, offset_of!(RecordHeader, goroutine_bytes))?),
+        usize::from(u8_at(record, offset_of!(RecordHeader, register_count))?) * 8,
         u32_at(record, offset_of!(RecordHeader, stack_bytes))? as usize,
     ];
     let stated = lengths.iter().sum::<usize>();
@@ -123,8 +131,9 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     }
     let (user, rest) = parts.split_at(lengths[0]);
     let (kernel, rest) = rest.split_at(lengths[1]);
-    let (registers, stack) = rest.split_at(lengths[2]);
-    let walk_end = match u16_at(record, offset_of!(RecordHeader, user_end))? {
+    let (goroutine, rest) = rest.split_at(lengths[2]);
+    let (registers, stack) = rest.split_at(lengths[3]);
+    let walk_end = match u8_at(record, offset_of!(RecordHeader, user_end))? {
         0 => WalkEnd::Unknown,
         1 => WalkEnd::Zero,
         2 => WalkEnd::Fault,
@@ -144,6 +153,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
         kernel: Words(kernel),
         user: Words(user),
         walk_end,
+        goroutine: Words(goroutine),
         registers: Words(registers),
         stack: Words(stack),
     })
@@ -183,9 +193,17 @@ pub(crate) mod tests {
     /// The same with registers and stack.
     pub(crate) fn with_slice(mut record: Vec<u8>, registers: &[u64], stack: &[u64]) -> Vec<u8> {
         let mut put = |at: usize, value: &[u8]| record[at..at + value.len()].copy_from_slice(value);
-        put(offset_of!(RecordHeader, register_count), &(registers.len() as u16).to_ne_bytes());
+        put(offset_of!(RecordHeader, register_count), &[registers.len() as u8]);
         put(offset_of!(RecordHeader, stack_bytes), &(stack.len() as u32 * 8).to_ne_bytes());
         record.extend(registers.iter().chain(stack).flat_map(|word| word.to_ne_bytes()));
+        record
+    }
+
+    /// The same with a goroutine's chain; to be added before the slice.
+    pub(crate) fn with_goroutine(mut record: Vec<u8>, chain: &[u64]) -> Vec<u8> {
+        let at = offset_of!(RecordHeader, goroutine_bytes);
+        record[at..at + 2].copy_from_slice(&(chain.len() as u16 * 8).to_ne_bytes());
+        record.extend(chain.iter().flat_map(|word| word.to_ne_bytes()));
         record
     }
 
@@ -204,8 +222,9 @@ pub(crate) mod tests {
     #[test]
     fn registers_and_a_slice_of_the_stack_follow_the_chains() {
         let bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
-        let bytes = with_slice(bytes, &[1, 2, 3], &[4, 5]);
+        let bytes = with_slice(with_goroutine(bytes, &[6, 7]), &[1, 2, 3], &[4, 5]);
         let sample = decode(&bytes).unwrap();
+        assert_eq!(sample.goroutine.iter().collect::<Vec<_>>(), [6, 7]);
         assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(sample.stack.iter().collect::<Vec<_>>(), [4, 5]);
     }

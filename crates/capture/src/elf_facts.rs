@@ -2,11 +2,12 @@
 //! opens files.
 
 use object::Endianness;
-use object::elf::{FileHeader32, FileHeader64, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE};
+use object::elf::{EM_X86_64, FileHeader32, FileHeader64, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE};
 use object::read::elf::{FileHeader, ProgramHeader as _};
 use profile::{BuildId, FileOffset, Segment, Svma, Text};
 
 use crate::frame_pointers;
+use crate::go_runtime::{self, GoRuntime};
 
 /// Read for the headers, which usually carry the notes with them.
 const HEAD_BYTES: usize = 4096;
@@ -25,6 +26,8 @@ pub(crate) struct ElfFacts {
     pub(crate) segments: Vec<Segment>,
     /// `None`: its unwind tables do not tell.
     pub(crate) keeps_frame_pointers: Option<bool>,
+    /// Of a Go program whose code was understood.
+    pub(crate) go_runtime: Option<GoRuntime>,
     pub(crate) file_bytes: u64,
     pub(crate) dev: (u32, u32),
     pub(crate) inode: u64,
@@ -73,6 +76,11 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
             PT_GNU_EH_FRAME => facts.keeps_frame_pointers = frame_pointers::are_kept(read, offset),
             _ => {}
         }
+    }
+    if header.e_machine(endian) == EM_X86_64 && !facts.go_build_id.is_empty() {
+        let code = facts.segments.iter().find(|segment| segment.flags & Segment::EXECUTE != 0);
+        let code = code.map(|s| s.file_offset.0..s.file_offset.0.saturating_add(s.file_bytes));
+        facts.go_runtime = code.and_then(|code| go_runtime::find(read, code));
     }
     Some(facts)
 }

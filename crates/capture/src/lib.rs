@@ -20,6 +20,8 @@ mod embedding;
 mod error;
 mod events;
 mod frame_pointers;
+mod go_programs;
+mod go_runtime;
 mod host;
 mod idle_time;
 mod intern;

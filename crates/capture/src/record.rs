@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 /// `RECORD_LAYOUT`.
-pub(crate) const RECORD_LAYOUT: u32 = 2;
+pub(crate) const RECORD_LAYOUT: u32 = 3;
 /// `MAX_FRAMES`.
 pub(crate) const MAX_FRAMES: usize = 127;
 
@@ -25,8 +25,9 @@ pub(crate) struct RecordHeader {
     pub(crate) tid: u32,
     pub(crate) user_bytes: i32,
     pub(crate) kernel_bytes: i32,
-    pub(crate) register_count: u16,
-    pub(crate) user_end: u16,
+    pub(crate) register_count: u8,
+    pub(crate) user_end: u8,
+    pub(crate) goroutine_bytes: u16,
     pub(crate) stack_bytes: u32,
     pub(crate) comm: [u8; 16],
 }
@@ -51,6 +52,28 @@ pub(crate) struct Roots {
     pub(crate) addresses: [u64; MAX_ROOTS],
 }
 
+/// `struct go_program`.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GoProgram {
+    pub(crate) switch_address: u64,
+    pub(crate) offsets: GoOffsets,
+}
+
+/// … without the address, which each process has its own of.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct GoOffsets {
+    pub(crate) g: i32,
+    pub(crate) g_m: u32,
+    pub(crate) m_g0: u32,
+    pub(crate) m_curg: u32,
+    pub(crate) g_sched_sp: u32,
+    pub(crate) g_sched_pc: u32,
+    pub(crate) g_sched_bp: u32,
+    pub(crate) zero: u32,
+}
+
 /// `struct config`.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -62,9 +85,9 @@ pub(crate) struct Config {
     pub(crate) task_tgid_offset: u32,
     pub(crate) task_pid_offset: u32,
     pub(crate) task_stack_offset: u32,
+    pub(crate) task_fsbase_offset: u32,
     pub(crate) small_slice_bytes: u32,
     pub(crate) deep_slice_bytes: u32,
-    pub(crate) zero: u32,
 }
 
 impl Counters {
@@ -98,6 +121,30 @@ impl Roots {
     }
 }
 
+impl GoProgram {
+    /// The bytes of a map's value.
+    pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
+        let offsets = self.offsets;
+        let words = [
+            offsets.g.cast_unsigned(),
+            offsets.g_m,
+            offsets.m_g0,
+            offsets.m_curg,
+            offsets.g_sched_sp,
+            offsets.g_sched_pc,
+            offsets.g_sched_bp,
+            offsets.zero,
+        ];
+        let mut bytes = [0; size_of::<Self>()];
+        let (address, rest) = bytes.split_at_mut(8);
+        address.copy_from_slice(&self.switch_address.to_ne_bytes());
+        for (slot, word) in rest.chunks_exact_mut(4).zip(words) {
+            slot.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+}
+
 impl Config {
     /// The bytes that go into `.rodata`.
     pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
@@ -109,9 +156,9 @@ impl Config {
             self.task_tgid_offset,
             self.task_pid_offset,
             self.task_stack_offset,
+            self.task_fsbase_offset,
             self.small_slice_bytes,
             self.deep_slice_bytes,
-            self.zero,
         ];
         let mut bytes = [0; size_of::<Self>()];
         for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -136,6 +183,7 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(RecordHeader, kernel_bytes),
         offset_of!(RecordHeader, register_count),
         offset_of!(RecordHeader, user_end),
+        offset_of!(RecordHeader, goroutine_bytes),
         offset_of!(RecordHeader, stack_bytes),
         offset_of!(RecordHeader, comm),
         size_of::<Counters>(),
@@ -154,9 +202,19 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, task_tgid_offset),
         offset_of!(Config, task_pid_offset),
         offset_of!(Config, task_stack_offset),
+        offset_of!(Config, task_fsbase_offset),
         offset_of!(Config, small_slice_bytes),
         offset_of!(Config, deep_slice_bytes),
         size_of::<Roots>(),
+        size_of::<GoProgram>(),
+        offset_of!(GoProgram, switch_address),
+        offset_of!(GoProgram, offsets.g),
+        offset_of!(GoProgram, offsets.g_m),
+        offset_of!(GoProgram, offsets.m_g0),
+        offset_of!(GoProgram, offsets.m_curg),
+        offset_of!(GoProgram, offsets.g_sched_sp),
+        offset_of!(GoProgram, offsets.g_sched_pc),
+        offset_of!(GoProgram, offsets.g_sched_bp),
         RECORD_LAYOUT as usize,
         MAX_FRAMES,
         REGISTERS.len(),

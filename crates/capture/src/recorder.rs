@@ -129,12 +129,17 @@ impl<W: Write> Recorder<W> {
             None => (NodeId::NONE, None),
         };
         let kernel = self.kernel_path(sample.kernel, sample.time_ns);
-        let end = match callers {
-            Some(callers) => callers.end,
+        let goroutine = match processes.get(sample.pid) {
+            Some(process) if callers.is_some() => self.goroutine_path(process, sample, world),
+            _ => None,
+        };
+        let end = match goroutine.or(callers) {
+            Some(outer) => outer.end,
             None if user.is_some() => StackEnd::MapsUnknown,
             None => StackEnd::NoUser,
         };
-        let row = Stack { user, kernel, end };
+        let goroutine = goroutine.map_or(NodeId::NONE, |callers| callers.path);
+        let row = Stack { user, kernel, goroutine, end };
         let stack = match processes.get(sample.pid) {
             Some(process) if callers.is_some() => self.stack(process, sample, row),
             _ => self.epoch.interner.stack(&mut self.writer, row),
@@ -329,4 +334,4 @@ fn flush_of(state: FlushState<'_>, covered_from_ns: u64) -> Flush<'_> {
 
 #[cfg(test)]
 #[path = "recorder_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -18,10 +18,10 @@ use crate::sideband::{Change, Identity, NewMapping, SideBand};
 use crate::world::{HostFacts, World};
 
 /// Processes 4,000,000,001 and …002 (which no system has): a program with a library.
-pub(super) struct Fake;
+pub(crate) struct Fake;
 
-pub(super) const PID: u32 = 4_000_000_001;
-pub(super) const OTHER: u32 = 4_000_000_002;
+pub(crate) const PID: u32 = 4_000_000_001;
+pub(crate) const OTHER: u32 = 4_000_000_002;
 
 impl World for Fake {
     fn stat(&mut self, _pid: u32) -> Option<Stat> {

@@ -9,6 +9,7 @@ use crate::decode::decode;
 use crate::embedding::Embedded;
 use crate::error::Error;
 use crate::events::Events;
+use crate::go_programs::GoPrograms;
 use crate::host;
 use crate::idle_time::IdleTime;
 use crate::jit_summary::JitSummary;
@@ -72,6 +73,7 @@ pub(crate) struct Session {
     pub(crate) follow_by_records: bool,
     pub(crate) pending: Pending,
     pub(crate) roots: LearntRoots,
+    pub(crate) go_programs: GoPrograms,
     pub(crate) counts: Counts,
     pub(crate) next_tidy_ns: u64,
     pub(crate) next_idle_time_ns: u64,
@@ -139,6 +141,7 @@ impl Session {
             recorder: &mut self.recorder,
             counts: &mut self.counts,
             roots: &mut self.roots,
+            go_programs: &mut self.go_programs,
             bpf: &self.bpf,
             follow: self.follow_by_records,
         };
@@ -169,6 +172,9 @@ impl Session {
         for one in &ended {
             if self.roots.forget(one.pid, one.uid) {
                 self.bpf.set_roots(one.pid, Roots::default());
+            }
+            if self.go_programs.forget(one.pid, one.uid) {
+                self.bpf.set_go_program(one.pid, None);
             }
         }
         self.recorder.ended(&ended);
@@ -286,6 +292,7 @@ struct ToArchive<'a> {
     recorder: &'a mut Recorder<Output>,
     counts: &'a mut Counts,
     roots: &'a mut LearntRoots,
+    go_programs: &'a mut GoPrograms,
     bpf: &'a LoadedBpf,
     /// Children are added to the filter here, because BPF does not do it itself.
     follow: bool,
@@ -316,6 +323,10 @@ impl Apply for ToArchive<'_> {
                     && let Some(roots) = self.roots.note(pid, uid, Chain::of(&callers))
                 {
                     self.bpf.set_roots(pid, roots);
+                }
+                let program = self.processes.get(pid).and_then(|p| self.go_programs.note(p));
+                if let Some(program) = program {
+                    self.bpf.set_go_program(pid, program);
                 }
                 *self.counts.unflushed.entry(sample.cpu).or_default() += 1;
             }

@@ -7,6 +7,7 @@ use crate::bpf::LoadedBpf;
 use crate::decode::depth_limit;
 use crate::error::Error;
 use crate::events::Events;
+use crate::go_programs::GoPrograms;
 use crate::host::{self, sysctl};
 use crate::idle_time::IdleTime;
 use crate::kernel::Kernel;
@@ -63,9 +64,15 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
     // Only now, with the side-band on: what is mapped meanwhile is reported.
     let mut processes = Processes::new(following);
     let mut pending = Pending::default();
+    let mut go_programs = GoPrograms::default();
     for pid in &targets {
         let mut world = RunningSystem { later: &mut pending.later, events: &mut events };
         processes.add_target(*pid, &mut world);
+        // Before the first sample: from a record of it we would know too late.
+        let program = processes.get(*pid).and_then(|process| go_programs.note(process));
+        if let Some(program) = program {
+            bpf.set_go_program(*pid, program);
+        }
     }
     let kernel = Kernel::running();
     if kernel.text == 0 {
@@ -85,6 +92,7 @@ pub(crate) fn prepare(options: &Options) -> Result<Prepared, Error> {
         follow_by_records,
         pending,
         roots: LearntRoots::default(),
+        go_programs,
         counts: Counts::default(),
         next_tidy_ns: 0,
         next_idle_time_ns: 0,
@@ -140,9 +148,9 @@ fn load(
         task_tgid_offset: offsets.map_or(0, |o| o.tgid),
         task_pid_offset: offsets.map_or(0, |o| o.pid),
         task_stack_offset: offsets.and_then(|o| o.stack).unwrap_or(0),
+        task_fsbase_offset: offsets.and_then(|o| o.fsbase).unwrap_or(0),
         small_slice_bytes,
         deep_slice_bytes,
-        zero: 0,
     })?;
     for pid in targets {
         bpf.add_target(*pid)?;

@@ -1,4 +1,4 @@
-//! Call paths as a trie, and stacks as pairs of paths.
+//! Call paths as a trie, and stacks as pairs of paths (of Go programs also three).
 
 use crate::{ModuleId, NodeId, StackId};
 
@@ -83,8 +83,20 @@ pub struct Stack {
     pub user: NodeId,
     /// Leaf of the kernel path; `NONE` when the sample was in user code.
     pub kernel: NodeId,
-    /// How the user path ended at its root.
+    /// Of a Go program whose thread stood on another stack than the goroutine that it worked for (C code
+    /// and parts of the runtime run so): the path on which the goroutine goes on when that is done. All
+    /// its addresses are return addresses. `NONE` everywhere else.
+    pub goroutine: NodeId,
+    /// How the outer path ended at its root: the goroutine's, or the user path where there is none.
     pub end: StackEnd,
+}
+
+impl Stack {
+    /// The leaves of its paths; `NONE` where there is no such path.
+    #[must_use]
+    pub fn leaves(&self) -> [NodeId; 3] {
+        [self.user, self.kernel, self.goroutine]
+    }
 }
 
 /// The sampled stacks. Row 0 is unused.
@@ -99,6 +111,7 @@ impl Default for Stacks {
             rows: vec![Stack {
                 user: NodeId::NONE,
                 kernel: NodeId::NONE,
+                goroutine: NodeId::NONE,
                 end: StackEnd::LostBlock,
             }],
         }

@@ -70,9 +70,10 @@ fn unwound_chain(
         })
     };
     let (user, kernel) = (push(user), push(kernel));
-    tables.stacks.push(Stack { user, kernel, end });
+    let row = Stack { user, kernel, goroutine: NodeId::NONE, end };
+    tables.stacks.push(row);
     let mut paths = PathsBuilder::new(&tables);
-    let stack = unwound.map_or(StackId(1), |u| paths.stack(Stack { user, kernel, end }, u));
+    let stack = unwound.map_or(StackId(1), |u| paths.stack(row, u));
     let paths = paths.finish();
     let cell = Cell { process: ProcessId(1), stack, weight: 1, samples: 1 };
     let cells = Cells { rows: vec![cell], ..Cells::default() };

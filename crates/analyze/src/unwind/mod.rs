@@ -1,5 +1,6 @@
 //! Repairs the stacks that were recorded with registers and stack words: callers that a walk along
-//! frame pointers skipped are inserted, chains that had broken are continued.
+//! frame pointers skipped are inserted, chains that had broken are continued. Of Go programs the path of a
+//! goroutine is joined to what ran for it on another stack.
 //!
 //! `modules` opens unwind tables; the walk itself is [`symbolize::unwind`]'s. Here stacks are read block
 //! by block on all threads, and what comes out is interned: memory grows with the different paths, not
@@ -9,7 +10,7 @@ mod modules;
 
 use archive::SliceBlock;
 use profile::{Node, NodeId, Slice, StackId, Tables};
-use rayon::iter::ParallelIterator;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator};
 use symbolize::Machine;
 use symbolize::unwind::{Frame, Recorded, Step, Walker};
 
@@ -35,16 +36,18 @@ pub fn unwind<'r>(recording: &'r Recording, cells: &mut Cells, locator: &'r Loca
     }
     let files = ModuleFiles::new(recording, locator);
     let modules = ModuleTables::new(&files);
-    let parts: Vec<Part<'_, '_>> = recording
+    let new_part = || Part::new(machine, &modules);
+    let mut parts: Vec<Part<'_, '_>> = recording
         .slice_blocks()
-        .fold(
-            || Part::new(machine, &modules),
-            |mut part, block| {
-                part.add(&block, tables, &used);
-                part
-            },
-        )
+        .fold(new_part, |mut part, block| {
+            part.add(&block, tables, &used);
+            part
+        })
         .collect();
+    for row in parts.iter().flat_map(|part| &part.rows) {
+        used[row.stack.index()] = false;
+    }
+    parts.extend(unwind_unsliced(tables, &used, new_part));
     let mut rows: Vec<(usize, usize)> = Vec::new();
     for (number, part) in parts.iter().enumerate() {
         rows.extend((0..part.rows.len()).map(|row| (number, row)));
@@ -65,6 +68,22 @@ pub fn unwind<'r>(recording: &'r Recording, cells: &mut Cells, locator: &'r Loca
     paths
 }
 
+/// Stacks in two parts that have no slice.
+fn unwind_unsliced<'t, 'f: 't>(
+    tables: &Tables,
+    used: &[bool],
+    new_part: impl Fn() -> Part<'t, 'f> + Sync + Send,
+) -> Vec<Part<'t, 'f>> {
+    let in_parts = |stack: &StackId| tables.stacks.get(*stack).goroutine.is_some();
+    let used = (0..).zip(used).filter(|(_, used)| **used).map(|(number, _)| StackId(number));
+    let stacks: Vec<StackId> = used.filter(in_parts).collect();
+    let unwound = stacks.into_par_iter().fold(new_part, |mut part, stack| {
+        part.unwind(stack, &Slice::default(), tables);
+        part
+    });
+    unwound.collect()
+}
+
 /// Stacks that one thread unwound.
 struct Part<'t, 'f> {
     walker: Option<Walker>,
@@ -72,6 +91,7 @@ struct Part<'t, 'f> {
     trie: Trie,
     rows: Vec<Row>,
     path: Vec<(profile::ModuleId, u64)>,
+    goroutine: Vec<(profile::ModuleId, u64)>,
 }
 
 /// A stack, and its path in the part's trie.
@@ -89,6 +109,7 @@ impl<'t, 'f> Part<'t, 'f> {
             trie: Trie::default(),
             rows: Vec::new(),
             path: Vec::new(),
+            goroutine: Vec::new(),
         }
     }
 
@@ -102,10 +123,12 @@ impl<'t, 'f> Part<'t, 'f> {
 
     fn unwind(&mut self, stack: StackId, slice: &Slice, tables: &Tables) {
         let Some(walker) = &mut self.walker else { return };
-        let leaf = tables.stacks.get(stack).user;
-        self.path.clear();
-        self.path.extend(tables.nodes.walk(leaf).map(|(_, node)| (node.module, node.address)));
-        let recorded = Recorded { path: &self.path };
+        let row = tables.stacks.get(stack);
+        for (path, leaf) in [(&mut self.path, row.user), (&mut self.goroutine, row.goroutine)] {
+            path.clear();
+            path.extend(tables.nodes.walk(leaf).map(|(_, node)| (node.module, node.address)));
+        }
+        let recorded = Recorded { path: &self.path, goroutine: &self.goroutine };
         let Some(walk) = walker.walk(recorded, slice, &mut self.rules) else { return };
         let mut leaf = NodeId::NONE;
         for (depth, frame) in walk.frames.iter().enumerate().rev() {
@@ -153,7 +176,8 @@ fn merge<'r>(
             ids[id.index()] = builder.node(Node { parent, ..*node });
         }
         let user = ids[row.leaf.index()];
-        let stack = profile::Stack { user, ..tables.stacks.get(row.stack) };
+        let goroutine = NodeId::NONE; // it is in the user path now
+        let stack = profile::Stack { user, goroutine, ..tables.stacks.get(row.stack) };
         replaced.push((row.stack, builder.stack(stack, row.unwound.clone())));
     }
     (builder.finish(), replaced)

@@ -196,7 +196,12 @@ impl Made {
     pub fn elsewhere(&mut self, module: &Module, address: u64) -> StackId {
         let module = self.writer.module(module);
         let user = self.node(NodeId::NONE, module, address);
-        self.writer.stack(Stack { user, kernel: NodeId::NONE, end: StackEnd::Complete })
+        self.writer.stack(Stack {
+            user,
+            kernel: NodeId::NONE,
+            goroutine: NodeId::NONE,
+            end: StackEnd::Complete,
+        })
     }
 
     /// A stack with one address of another kernel than the usual one below `main`.
@@ -204,7 +209,7 @@ impl Made {
         let main = self.program.offset("main");
         let user = self.node(NodeId::NONE, self.server, main);
         let kernel = self.node(NodeId::NONE, kernel, address);
-        self.writer.stack(Stack { user, kernel, end: StackEnd::Complete })
+        self.writer.stack(Stack { user, kernel, goroutine: NodeId::NONE, end: StackEnd::Complete })
     }
 
     /// Another kernel, and the functions (start, bytes, name) that the host named in it.
@@ -269,7 +274,7 @@ impl Made {
         *self
             .stacks
             .entry((user, kernel, end as u8))
-            .or_insert_with(|| writer.stack(Stack { user, kernel, end }))
+            .or_insert_with(|| writer.stack(Stack { user, kernel, goroutine: NodeId::NONE, end }))
     }
 
     /// Where code of the program is: "serve>wait_events" behind that call, "serve" its beginning.
@@ -286,7 +291,8 @@ impl Made {
         for code in path.split_whitespace() {
             user = self.node(user, self.server, self.code(code));
         }
-        self.writer.sliced_stack(Stack { user, kernel: NodeId::NONE, end }, slice)
+        self.writer
+            .sliced_stack(Stack { user, kernel: NodeId::NONE, goroutine: NodeId::NONE, end }, slice)
     }
 
     /// Samples of a process in a stack.

@@ -167,7 +167,7 @@ fn define(writer: &mut Writer<Vec<u8>>, epoch: u64) -> (Vec<ThreadId>, Vec<Stack
         let entry = Node { parent: NodeId::NONE, module: kernel, address: 0x200 + depth };
         let kernel = if depth % 4 == 0 { writer.node(entry) } else { NodeId::NONE };
         let end = [StackEnd::Complete, StackEnd::NotCode, StackEnd::DepthLimit][depth as usize % 3];
-        stacks.push(writer.stack(Stack { user: parent, kernel, end }));
+        stacks.push(writer.stack(Stack { user: parent, kernel, goroutine: NodeId::NONE, end }));
     }
     writer.mapping(&Mapping {
         process: processes[0],
@@ -236,7 +236,13 @@ pub fn resolve(tables: &Tables, sample: &Sample) -> Resolved {
         time_ns: sample.time_ns,
         weight: sample.weight.expect("a sample that was read has a weight"),
         thread,
-        stack: format!("{:?} / {:?} / {:?}", path(stack.user), path(stack.kernel), stack.end),
+        stack: format!(
+            "{:?} / {:?} / {:?}{}",
+            path(stack.user),
+            path(stack.kernel),
+            stack.end,
+            path(stack.goroutine).iter().map(|step| format!(" / {step}")).collect::<String>()
+        ),
         labels: tables.label_set(sample.label_set).map_or_else(String::new, |l| format!("{l:?}")),
     }
 }

@@ -15,7 +15,7 @@ struct Epoch {
     modules: Vec<Vec<u8>>,
     threads: Vec<(u32, Vec<u8>)>,
     nodes: Vec<(usize, usize, u64)>,
-    stacks: Vec<(usize, usize, usize)>,
+    stacks: Vec<[usize; 4]>,
     labels: Vec<Vec<u8>>,
     samples: Vec<RawSample>,
     flush_every: usize,
@@ -41,7 +41,7 @@ fn epoch() -> impl Strategy<Value = Epoch> {
         prop::collection::vec(bytes(), 1..6),
         prop::collection::vec((any::<u32>(), bytes()), 1..6),
         prop::collection::vec((pick.clone(), pick.clone(), address), 1..60),
-        prop::collection::vec((pick.clone(), pick.clone(), pick.clone()), 1..30),
+        prop::collection::vec(prop::array::uniform4(pick), 1..30),
         prop::collection::vec(bytes(), 0..4),
         prop::collection::vec(sample, 0..80),
         1..40usize,
@@ -82,10 +82,14 @@ impl Model {
             let row = Node { parent, module, address: *address };
             assert_eq!(writer.node(row), self.tables.nodes.push(row));
         }
-        for (user, kernel, end) in &epoch.stacks {
+        for [user, kernel, goroutine, end] in &epoch.stacks {
             let node = |pick: &usize| NodeId((pick % (epoch.nodes.len() + 1)) as u32);
             let ends = [StackEnd::Complete, StackEnd::Fault, StackEnd::NoUser, StackEnd::NotCode];
-            let row = Stack { user: node(user), kernel: node(kernel), end: ends[end % ends.len()] };
+            let (user, kernel, end) = (node(user), node(kernel), ends[end % ends.len()]);
+            // In most epochs no stack has one.
+            let in_go = epoch.flush_every < 10;
+            let goroutine = if in_go { node(goroutine) } else { NodeId::NONE };
+            let row = Stack { user, kernel, goroutine, end };
             assert_eq!(writer.stack(row), self.tables.stacks.push(row));
         }
         for value in &epoch.labels {

@@ -31,7 +31,8 @@ fn write(epochs: &[Vec<RawSlice>]) -> Vec<u8> {
         }
         let module = writer.module(&Module::new(ModuleKind::File, "/bin/x"));
         let user = writer.node(Node { parent: NodeId::NONE, module, address: 64 });
-        let row = Stack { user, kernel: NodeId::NONE, end: StackEnd::NotCode };
+        let row =
+            Stack { user, kernel: NodeId::NONE, goroutine: NodeId::NONE, end: StackEnd::NotCode };
         writer.stack(row);
         for raw in slices {
             writer.sliced_stack(row, &slice(module, raw));

@@ -9,7 +9,7 @@
 #define FLAMEARC_RECORD_H
 
 /* Changed with every change of struct record_header; user space refuses any other. */
-#define RECORD_LAYOUT 2
+#define RECORD_LAYOUT 3
 
 /* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
 #define MAX_FRAMES 127
@@ -37,6 +37,7 @@ enum user_end {
  * One sample. What follows it, in this order, each part a whole number of 8-byte words:
  *   user_bytes    user stack, leaf first (none if negative: then it is a negative errno)
  *   kernel_bytes  kernel stack, leaf first (likewise)
+ *   goroutine_bytes  of a Go program: what the thread will go on with on the goroutine's stack, and its callers
  *   register_count * 8   user registers: none, or REGISTER_COUNT in the order stated there
  *   stack_bytes          user stack from sp upwards
  */
@@ -49,8 +50,9 @@ struct record_header {
 	__u32 tid;
 	__s32 user_bytes;
 	__s32 kernel_bytes;
-	__u16 register_count;
-	__u16 user_end;
+	__u8 register_count;
+	__u8 user_end;
+	__u16 goroutine_bytes;
 	__u32 stack_bytes;
 	char comm[16];
 };
@@ -71,6 +73,20 @@ struct roots {
 	__u64 addresses[MAX_ROOTS];
 };
 
+/* Where a Go program keeps the goroutine that a thread works for: found by user space in its code. Offsets are in
+ * bytes. */
+struct go_program {
+	__u64 switch_address; /* runtime.systemstack_switch: pretends to be where the goroutine goes on */
+	__s32 g;              /* of the running g, from the thread pointer */
+	__u32 g_m;            /* in g: the thread */
+	__u32 m_g0;           /* in m: the g of the system stack */
+	__u32 m_curg;         /* in m: the goroutine that it works for */
+	__u32 g_sched_sp;     /* in g: where it will go on */
+	__u32 g_sched_pc;
+	__u32 g_sched_bp;
+	__u32 zero;
+};
+
 /* Set by user space before loading. */
 struct config {
 	__u32 own_tgid;
@@ -80,13 +96,14 @@ struct config {
 	__u32 task_tgid_offset;  /* of task_struct.tgid and .pid in the running kernel */
 	__u32 task_pid_offset;
 	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
+	__u32 task_fsbase_offset; /* of task_struct.thread.fsbase; 0: not known */
 	__u32 small_slice_bytes; /* at most, of every stack; 0: no slices */
 	__u32 deep_slice_bytes;  /* at most, where a chain is not to be trusted; the same: always */
-	__u32 zero;
 };
 
 _Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");
 _Static_assert(sizeof(struct counters) == 56, "user space reads it as seven numbers");
+_Static_assert(sizeof(struct go_program) == 40, "no padding: its bytes come from user space");
 _Static_assert(sizeof(struct config) == 40, "user space writes it as ten numbers");
 
 #endif

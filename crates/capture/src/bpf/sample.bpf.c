@@ -33,9 +33,9 @@ struct map_definition {
 
 struct scratch {
 	struct record_header header;
-	/* User frames, kernel frames, registers, stack. The slack lets the verifier see that masks are in
-	 * bounds. */
-	__u64 words[2 * (MAX_FRAMES + 1) + REGISTER_COUNT + (MAX_SLICE_BYTES + 2 * PAGE_BYTES) / 8];
+	/* User frames, kernel frames, the goroutine's, registers, stack. The slack lets the verifier see that
+	 * masks are in bounds. */
+	__u64 words[3 * (MAX_FRAMES + 1) + REGISTER_COUNT + (MAX_SLICE_BYTES + 2 * PAGE_BYTES) / 8];
 	/* A piece of the user stack while it is walked; never in a record. */
 	__u64 window[WINDOW_BYTES / 8 + 1];
 	__u64 busy;
@@ -102,6 +102,7 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, kernel_bytes),
 	offsetof(struct record_header, register_count),
 	offsetof(struct record_header, user_end),
+	offsetof(struct record_header, goroutine_bytes),
 	offsetof(struct record_header, stack_bytes),
 	offsetof(struct record_header, comm),
 	sizeof(struct counters),
@@ -120,9 +121,19 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, task_tgid_offset),
 	offsetof(struct config, task_pid_offset),
 	offsetof(struct config, task_stack_offset),
+	offsetof(struct config, task_fsbase_offset),
 	offsetof(struct config, small_slice_bytes),
 	offsetof(struct config, deep_slice_bytes),
 	sizeof(struct roots),
+	sizeof(struct go_program),
+	offsetof(struct go_program, switch_address),
+	offsetof(struct go_program, g),
+	offsetof(struct go_program, g_m),
+	offsetof(struct go_program, m_g0),
+	offsetof(struct go_program, m_curg),
+	offsetof(struct go_program, g_sched_sp),
+	offsetof(struct go_program, g_sched_pc),
+	offsetof(struct go_program, g_sched_bp),
 	RECORD_LAYOUT,
 	MAX_FRAMES,
 	REGISTER_COUNT,
@@ -191,18 +202,15 @@ static __always_inline int plausible_frame(__u64 pointer)
 	return turned - PAGE_BYTES / 8 < (USER_LIMIT - PAGE_BYTES) / 8;
 }
 
-/* Follows the frame pointers of user space; returns how many bytes of frames it wrote. Unlike
- * bpf_get_stack() it says how the chain ended, and it leaves it at the first word that no return address
- * can be: in code without frame pointers the walk goes through arbitrary memory. */
-static __always_inline long walk_user(struct pt_regs *regs, struct scratch *record)
+/* Follows the frame pointers of user space from the one that leads to the second frame; returns how many bytes
+ * of frames there are with the first one, which is there. Unlike bpf_get_stack() it says how the chain ended,
+ * and it leaves it at the first word that no return address can be: in code without frame pointers the walk
+ * goes through arbitrary memory. */
+static __always_inline long follow_frames(__u64 pointer, __u64 *to, struct scratch *record, __u8 *end)
 {
-	__u64 pointer = regs->rbp, window_start = 0, window_bytes = 0, address, *frame;
-	__u16 *end = &record->header.user_end;
+	__u64 window_start = 0, window_bytes = 0, address, *frame;
 	int i;
 
-	if (!regs->rip) /* a worker of io_uring: made by user space, but has no user code */
-		return 0;
-	record->words[0] = regs->rip;
 	*end = USER_END_LIMIT;
 	for (i = 1; i < MAX_FRAMES; i++) {
 		if (!plausible_frame(pointer)) {
@@ -229,9 +237,17 @@ static __always_inline long walk_user(struct pt_regs *regs, struct scratch *reco
 			*end = address ? USER_END_NOT_CODE : USER_END_ZERO;
 			break;
 		}
-		record->words[i] = address;
+		to[i] = address;
 	}
 	return i * sizeof(__u64);
+}
+
+static __always_inline long walk_user(struct pt_regs *regs, struct scratch *record)
+{
+	if (!regs->rip) /* a worker of io_uring: made by user space, but has no user code */
+		return 0;
+	record->words[0] = regs->rip;
+	return follow_frames(regs->rbp, record->words, record, &record->header.user_end);
 }
 
 static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
@@ -294,10 +310,10 @@ static __always_inline __u32 copy_stack(char *to, __u64 from, __u32 wanted)
 }
 
 /* Adds registers and a slice of the stack behind the chains; returns their bytes. */
-static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 kernel)
+static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 others)
 {
 	struct record_header *header = &record->header;
-	char *to = (char *)record->words + user + kernel;
+	char *to = (char *)record->words + user + others;
 	__u64 outermost, stack;
 
 	if (!config.small_slice_bytes || user < sizeof(__u64))
@@ -314,6 +330,8 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 		return 0;
 	return REGISTER_COUNT * sizeof(__u64) + stack;
 }
+
+#include "go.h"
 #else
 static __always_inline int user_registers(struct bpf_perf_event_data *ctx, struct pt_regs *regs)
 {
@@ -325,7 +343,12 @@ static __always_inline long walk_user(struct pt_regs *regs, struct scratch *reco
 	return 0;
 }
 
-static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 kernel)
+static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratch *record, __u64 user, __u64 others)
+{
+	return 0;
+}
+
+static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	return 0;
 }
@@ -362,7 +385,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	struct record_header *header;
 	struct scratch *record;
 	struct pt_regs regs = {};
-	__u64 kernel, user, slice = 0;
+	__u64 kernel, user, goroutine = 0, slice = 0;
 	int found;
 
 	if (!count)
@@ -398,6 +421,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->tid = (__u32)pid_tgid;
 	header->register_count = 0;
 	header->user_end = USER_END_UNKNOWN;
+	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 
@@ -412,10 +436,13 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->kernel_bytes = bpf_get_stack(ctx, (char *)record->words + user, MAX_STACK_BYTES, 0);
 	kernel = taken(header->kernel_bytes);
 
-	if (found)
-		slice = add_slice(&regs, record, user, kernel);
+	if (found) {
+		header->goroutine_bytes = walk_goroutine(record, (__u64 *)((char *)record->words + user + kernel));
+		goroutine = taken(*(volatile __u16 *)&header->goroutine_bytes);
+		slice = add_slice(&regs, record, user, kernel + goroutine);
+	}
 
-	submit(count, record, sizeof(*header) + kernel + user + slice);
+	submit(count, record, sizeof(*header) + kernel + user + goroutine + slice);
 	record->busy = 0;
 	return 0;
 }

@@ -10,6 +10,7 @@ use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
 use crate::mask::{Place, mask};
 use crate::process::Process;
+use crate::record::MAX_FRAMES;
 use crate::world::World;
 
 impl<W: Write> Recorder<W> {
@@ -53,15 +54,7 @@ impl<W: Write> Recorder<W> {
             return (node, None);
         };
         let words = Words(&sample.user.0[8..]);
-        let key = CallersKey::new(process.context, words, sample.walk_end as u64);
-        let callers = match self.epoch.interner.callers(key) {
-            Some(known) => known,
-            None => {
-                let callers = self.user_callers(process, maps, words, sample, world);
-                self.epoch.interner.remember_callers(key, callers);
-                callers
-            }
-        };
+        let callers = self.callers(process, maps, (words, sample.walk_end), sample.time_ns, world);
         let frame = self.user_frame(process, region, leaf);
         let Frame { module, address, .. } = frame;
         let row = Node { parent: callers.path, module, address };
@@ -72,18 +65,50 @@ impl<W: Write> Recorder<W> {
         (node, Some(callers))
     }
 
-    fn user_callers(
+    /// Where the goroutine goes on that the thread works for on another stack; `None`: there is none.
+    pub(super) fn goroutine_path(
+        &mut self,
+        process: &Process,
+        sample: &RawSample<'_>,
+        world: &mut impl World,
+    ) -> Option<Callers> {
+        let (words, maps) = (sample.goroutine, process.maps()?);
+        let is_cut = words.len() >= MAX_FRAMES;
+        let walk_end = if is_cut { WalkEnd::Limit } else { WalkEnd::Zero };
+        let callers = self.callers(process, maps, (words, walk_end), sample.time_ns, world);
+        callers.path.is_some().then_some(callers)
+    }
+
+    /// What a chain of return addresses comes to.
+    fn callers(
         &mut self,
         process: &Process,
         maps: &AddressMap,
-        words: Words<'_>,
-        sample: &RawSample<'_>,
+        chain: (Words<'_>, WalkEnd),
+        time_ns: u64,
+        world: &mut impl World,
+    ) -> Callers {
+        let key = CallersKey::new(process.context, chain.0, chain.1 as u64);
+        if let Some(known) = self.epoch.interner.callers(key) {
+            return known;
+        }
+        let callers = self.new_callers(process, maps, chain, time_ns, world);
+        self.epoch.interner.remember_callers(key, callers);
+        callers
+    }
+
+    fn new_callers(
+        &mut self,
+        process: &Process,
+        maps: &AddressMap,
+        (words, walk_end): (Words<'_>, WalkEnd),
+        time_ns: u64,
         world: &mut impl World,
     ) -> Callers {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         let (mut end, mut outermost) = (None, None);
-        let (mut may_skip, mut last_keeps) = (false, true);
+        let (mut may_skip, mut last_keeps, mut may_start) = (false, true, true);
         for word in words.iter() {
             if word == 0 {
                 end = Some(StackEnd::Complete);
@@ -95,15 +120,18 @@ impl<W: Write> Recorder<W> {
                 break;
             };
             let frame = self.user_frame(process, region, word);
-            self.want_name(process, frame, word - 1, sample.time_ns, world);
+            self.want_name(process, frame, word - 1, time_ns, world);
             frames.push((frame.module, frame.address));
             outermost = Some(word);
             may_skip |= !last_keeps;
             let facts = region.file.facts.borrow();
             last_keeps = facts.as_ref().and_then(|f| f.keeps_frame_pointers).unwrap_or(true);
+            may_start = last_keeps || region.file.is_c_library();
         }
-        let end =
-            end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, sample.walk_end));
+        // A function that sets a frame pointer because its frame grows is enough for a chain to end in
+        // `main`, whatever else was skipped.
+        may_skip |= !may_start;
+        let end = end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, walk_end));
         let mut path = NodeId::NONE;
         for (module, address) in frames.iter().rev() {
             let row = Node { parent: path, module: *module, address: *address };

@@ -11,6 +11,7 @@
 //! inline_tree  the calls that were inlined into one function
 //! strings      names of functions and files, raw and for people
 //! chain        the functions at one address
+//! unwind       how the caller of one address is found
 //! ```
 //!
 //! Layouts follow Go's sources (`src/runtime/symtab.go`, `src/runtime/symtabinl.go`,
@@ -27,8 +28,9 @@ mod pc_value;
 mod pclntab;
 mod places;
 mod strings;
+mod unwind;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use profile::NoName;
 
@@ -42,6 +44,7 @@ use memory::Memory;
 use module::Module;
 use pclntab::{Layout, Pclntab};
 use places::LastPlaces;
+use unwind::SpecialFunctions;
 
 /// What a file's Go tables are good for.
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(crate) struct GoTable<'d> {
     /// `funcID` of functions that the compiler wrote to call another one.
     wrapper: Option<u8>,
     last_places: LastPlaces,
+    special: OnceLock<SpecialFunctions>,
 }
 
 impl<'d> GoCode<'d> {
@@ -83,8 +87,14 @@ impl<'d> GoCode<'d> {
             };
             if let Some(module) = module::read(elf, memory, &pclntab) {
                 let wrapper = wrapper_id(&pclntab);
-                let (memory, last_places) = (Arc::clone(memory), LastPlaces::default());
-                let table = GoTable { pclntab, memory, module, wrapper, last_places };
+                let table = GoTable {
+                    pclntab,
+                    memory: Arc::clone(memory),
+                    module,
+                    wrapper,
+                    last_places: LastPlaces::default(),
+                    special: OnceLock::new(),
+                };
                 return Self::Table(Box::new(table));
             }
             found = true;

@@ -17,7 +17,7 @@ mod tables;
 mod walk;
 
 pub use expression::Expression;
-pub use rule::{Cfa, FramePointer, NoRule, Rule, Saved};
+pub use rule::{Cfa, FramePointer, GoSwitch, NoRule, Rule, Saved};
 pub use sections::UnwindSections;
 pub use tables::UnwindTables;
 pub use walk::{Frame, Recorded, Rules, Step, Stop, Walk, WalkEnd, Walker};

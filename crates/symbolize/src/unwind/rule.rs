@@ -21,6 +21,21 @@ pub struct Rule {
     pub is_signal_frame: bool,
     /// The frame pointer points to where the caller's was saved, beside the return address.
     pub sets_frame_pointer: bool,
+    /// The function takes part in how Go's runtime switches stacks.
+    pub go_switch: Option<GoSwitch>,
+}
+
+/// What a function of Go's runtime has to do with other stacks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum GoSwitch {
+    /// It went from the goroutine's stack to the thread's: the caller is on the goroutine's.
+    Leaves,
+    /// Likewise, for the scheduler: when that has given the goroutine up, the thread's own stack begins here.
+    Parks,
+    /// It went from the thread's stack, where C code is, to the goroutine's: the caller is on the thread's.
+    Enters,
+    /// It is about to run a goroutine: the current one is that, and not whose stack was left.
+    Dispatches,
 }
 
 /// Where the canonical frame address is.
@@ -186,6 +201,7 @@ impl Rule {
             registers,
             is_signal_frame,
             sets_frame_pointer: false,
+            go_switch: None,
         };
         rule.sets_frame_pointer = rule.saves_where_it_points();
         Some(rule)
@@ -200,6 +216,7 @@ impl Rule {
             registers: Vec::new(),
             is_signal_frame: false,
             sets_frame_pointer: false,
+            go_switch: None,
         })
     }
 

@@ -1,4 +1,5 @@
-//! Finds what call frame information says at an address: `.eh_frame` first, then `.debug_frame`.
+//! Finds what a module says of an address: in Go code its pclntab, which every build has, else the call frame
+//! information, `.eh_frame` first, then `.debug_frame`.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -11,6 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::{FramePointer, NoRule, Rule, UnwindSections};
 use crate::elf::{Elf, Machine};
+use crate::go::GoCode;
 use crate::span::Span;
 use crate::{Error, Files};
 
@@ -36,6 +38,9 @@ struct FdeRow {
 /// description up to the address, so answers are worth keeping.
 pub struct UnwindTables<'d> {
     sections: UnwindSections<'d>,
+    /// The module's own file, if it is here, and what is Go's in it.
+    image: Option<Elf<'d>>,
+    go: OnceLock<GoCode<'d>>,
     bases: BaseAddresses,
     eh_index: OnceLock<Vec<FdeRow>>,
     debug_index: OnceLock<Vec<FdeRow>>,
@@ -55,7 +60,8 @@ impl<'d> UnwindTables<'d> {
         if files.is_empty() {
             return Err(Error::NoFile);
         }
-        Ok(Self::new(UnwindSections::of(&files)))
+        let sections = UnwindSections::of(&files);
+        Ok(Self { image, ..Self::new(sections) })
     }
 
     /// From sections, wherever they came from.
@@ -68,6 +74,8 @@ impl<'d> UnwindTables<'d> {
             .set_got(sections.got_at.0);
         Self {
             sections,
+            image: None,
+            go: OnceLock::new(),
             bases,
             eh_index: OnceLock::new(),
             debug_index: OnceLock::new(),
@@ -91,6 +99,9 @@ impl<'d> UnwindTables<'d> {
 
     fn find(&self, address: u64, span: &mut Span) -> Result<Rule, NoRule> {
         let sections = &self.sections;
+        if let Some(found) = self.in_go(address, span) {
+            return found;
+        }
         let known = sections.machine.registers().is_some() && sections.address_bytes == 8;
         if !known || (sections.eh_frame.is_empty() && sections.debug_frame.is_empty()) {
             return Err(NoRule::NoTables);
@@ -131,6 +142,13 @@ impl<'d> UnwindTables<'d> {
             rule.add_frame_pointer_of_go();
         }
         found
+    }
+
+    fn in_go(&self, address: u64, span: &mut Span) -> Option<Result<Rule, NoRule>> {
+        let open = || self.image.as_ref().map_or(GoCode::None, GoCode::open);
+        let GoCode::Table(table) = self.go.get_or_init(open) else { return None };
+        span.narrow_to(address);
+        table.rule(self.sections.machine, address)
     }
 
     /// The rule where the tables say nothing.

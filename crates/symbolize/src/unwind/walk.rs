@@ -12,8 +12,12 @@
 //!    have brought back a frame pointer that the chain does not know. Such a step proves nothing
 //!    ([`Step::Recorded`]).
 //!
+//! In a Go program the walk crosses to another stack where the runtime has switched ([`GoSwitch`]): what the host
+//! recorded of the goroutine is the rest.
+//!
 //! Where neither helps the walk stops. What the chain still has beyond the frames that were found
-//! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
+//! follows, behind a [`Step::Gap`] where its next frame need not be the caller; not where a coroutine
+//! begins, whose frame pointer may still be that of the code that made it. Where slice and chain
 //! contradict each other the rules win: the chain may have come through any register's content, the
 //! rules may not.
 
@@ -21,7 +25,7 @@ use profile::{ModuleId, Slice};
 
 use super::rule::Registers;
 use super::state::State;
-use super::{NoRule, Rule};
+use super::{GoSwitch, NoRule, Rule};
 use crate::elf::Machine;
 
 /// Deeper stacks are cut.
@@ -76,10 +80,14 @@ pub enum Stop {
     NotKept,
     /// A word that is needed lies beyond what was looked at.
     Beyond,
+    /// The stack that a signal interrupted was not looked at: its handler has one of its own.
+    Interrupted,
     /// What should be a return address is none.
     NotCode,
     /// The rule leads nowhere: stacks do not shrink towards their callers.
     Absurd,
+    /// The callers are on another stack, and what stands there was not recorded.
+    OtherStack,
     /// More frames than any stack is believed to have.
     TooDeep,
 }
@@ -100,6 +108,8 @@ pub enum WalkEnd {
 pub struct Recorded<'a> {
     /// Leaf first: where it stood, and what calls return to.
     pub path: &'a [(ModuleId, u64)],
+    /// Of a Go program whose thread stands on another stack: what the goroutine that it works for returns to.
+    pub goroutine: &'a [(ModuleId, u64)],
 }
 
 /// What a walk found.
@@ -116,13 +126,22 @@ pub struct Walk<'a> {
 pub struct Walker {
     machine: Registers,
     frames: Vec<Frame>,
+    /// The goroutine is none of the walk's: the scheduler was about to run it.
+    dispatches: bool,
+    /// Of the last frame: what is found behind it may be of its caller. A coroutine's first function has none.
+    was_called: bool,
 }
 
 impl Walker {
     /// For stacks of one instruction set; `None` when its registers are not known.
     #[must_use]
     pub fn new(machine: Machine) -> Option<Self> {
-        Some(Self { machine: machine.registers()?, frames: Vec::new() })
+        Some(Self {
+            machine: machine.registers()?,
+            frames: Vec::new(),
+            dispatches: false,
+            was_called: true,
+        })
     }
 
     /// Finds the callers of a stack's leaf. `None` when the stack has no leaf.
@@ -133,18 +152,84 @@ impl Walker {
         rules: &mut impl Rules,
     ) -> Option<Walk<'_>> {
         self.frames.clear();
+        self.dispatches = false;
         let (module, address) = *recorded.path.first()?;
         self.frames.push(Frame { module, address, is_return: false, step: Step::Proven });
-        let mut state = State::new(self.machine, slice, recorded.path);
+        let end = self.climb(recorded.path, slice, rules);
+        let goroutine = if self.dispatches { &[] } else { recorded.goroutine };
+        let end = match end {
+            Ok(WalkEnd::Root) => WalkEnd::Root,
+            Err((GoSwitch::Parks, _)) if goroutine.is_empty() => WalkEnd::Root,
+            Err(_) if !goroutine.is_empty() => self.go_on(goroutine, rules),
+            end => {
+                let end = self.follow(0, recorded.path, stopped_at_switch(end));
+                if goroutine.is_empty() {
+                    end
+                } else {
+                    self.drop_shared(goroutine);
+                    self.go_on(goroutine, rules)
+                }
+            }
+        };
+        Some(Walk { frames: &self.frames, end })
+    }
+
+    /// Goes on where the goroutine does.
+    fn go_on(&mut self, goroutine: &[(ModuleId, u64)], rules: &mut impl Rules) -> WalkEnd {
+        let from = self.frames.len();
+        let (module, address) = goroutine[0];
+        self.frames.push(Frame { module, address, is_return: true, step: Step::Proven });
+        let end = self.climb(goroutine, &Slice::default(), rules);
+        self.follow(from, goroutine, stopped_at_switch(end))
+    }
+
+    /// Drops what the frames found have in common with the goroutine's: a chain of frame pointers may cross
+    /// from stack to stack by itself, but not without leaving frames out. If they have nothing in common,
+    /// callers may be missing between.
+    fn drop_shared(&mut self, goroutine: &[(ModuleId, u64)]) {
+        let is_shared = |from: usize| {
+            let mut tails =
+                (0..goroutine.len()).map(|at| self.frames[from..].iter().zip(&goroutine[at..]));
+            tails.any(|mut pairs| {
+                pairs.all(|(frame, other)| (frame.module, frame.address) == *other)
+            })
+        };
+        match (1..self.frames.len()).find(|from| is_shared(*from)) {
+            Some(from) => self.frames.truncate(from),
+            None => {
+                if let Some(last) = self.frames.last_mut() {
+                    last.step = Step::Gap;
+                }
+            }
+        }
+    }
+
+    /// From the last frame, the first of `path`, up the stack on which it stands. An error: at a function that
+    /// switched stacks.
+    fn climb(
+        &mut self,
+        path: &[(ModuleId, u64)],
+        slice: &Slice,
+        rules: &mut impl Rules,
+    ) -> Result<WalkEnd, (GoSwitch, ModuleId)> {
+        let mut state = State::new(self.machine, slice, path);
         // Each step takes a word of its own.
-        let most = MAX_FRAMES.min(slice.kept.len() + recorded.path.len() + 1);
+        let most = MAX_FRAMES.min(self.frames.len() + slice.kept.len() + path.len());
         let end = loop {
             let last = self.frames.len() - 1;
             let frame = &mut self.frames[last];
-            let module = frame.module;
-            let rule = rules.rule(module, frame.lookup());
-            if rule.is_err() {
-                frame.step = Step::Recorded;
+            let (module, is_return) = (frame.module, frame.is_return);
+            let rule = rule_of(frame, rules);
+            self.was_called =
+                frame.is_return == is_return || rule.is_ok_and(|rule| rule.is_signal_frame);
+            match rule.as_ref().map(|rule| rule.go_switch) {
+                Err(_) => frame.step = Step::Recorded,
+                Ok(Some(switch @ (GoSwitch::Leaves | GoSwitch::Parks))) => {
+                    return Err((switch, module));
+                }
+                Ok(Some(GoSwitch::Enters)) => frame.step = Step::Gap,
+                Ok(Some(GoSwitch::Dispatches)) => self.dispatches = true,
+                Ok(None) => {}
             }
             match state.caller(rule, frame) {
                 Ok(Some(caller)) => self.frames.push(caller),
@@ -159,21 +244,21 @@ impl Walker {
         if let (Some(last), true) = (self.frames.last_mut(), end != WalkEnd::Root) {
             last.step = Step::Recorded;
         }
-        let end = match end {
-            WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep => self.follow(recorded, end),
-            _ => end,
-        };
-        Some(Walk { frames: &self.frames, end })
+        Ok(end)
     }
 
-    /// Appends what the recorded chain has beyond the frames found.
+    /// Appends what a recorded chain has beyond the frames found, if those that begin at `from` stopped.
     ///
     /// The frames found begin the true stack, and a chain of frame pointers leaves frames out but
     /// invents none: as many of it as are among the frames found, in their order, are below.
-    fn follow(&mut self, recorded: Recorded<'_>, end: WalkEnd) -> WalkEnd {
-        let mut rest = &recorded.path[1..];
-        let mut seamless = self.frames.len() == 1;
-        for frame in &self.frames[1..] {
+    fn follow(&mut self, from: usize, path: &[(ModuleId, u64)], end: WalkEnd) -> WalkEnd {
+        if !self.was_called || !matches!(end, WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep) {
+            return end;
+        }
+        let found = &self.frames[from..];
+        let mut rest = &path[1..];
+        let mut seamless = found.len() == 1;
+        for frame in &found[1..] {
             seamless = rest.first() == Some(&(frame.module, frame.address));
             if seamless {
                 rest = &rest[1..];
@@ -193,6 +278,32 @@ impl Walker {
         }));
         WalkEnd::Recorded
     }
+}
+
+/// A switch to a stack that is not recorded is an end like others.
+fn stopped_at_switch(end: Result<WalkEnd, (GoSwitch, ModuleId)>) -> WalkEnd {
+    end.unwrap_or_else(|(_, module)| WalkEnd::Stopped(Stop::OtherStack, module))
+}
+
+/// The rule of a frame.
+///
+/// Trampolines of signals and the first functions of coroutines are not called: their address was put where
+/// a return address stands, and is none. And while the kernel works for such a trampoline, the next
+/// instruction is behind its system call, which is its last.
+fn rule_of<'r>(frame: &mut Frame, rules: &'r mut impl Rules) -> Result<&'r Rule, NoRule> {
+    let (module, lookup) = (frame.module, frame.lookup());
+    let otherwise = match rules.rule(module, lookup) {
+        Ok(rule) if frame.is_return && rule.is_signal_frame => frame.address,
+        Err(NoRule::NotCovered) if frame.is_return => frame.address,
+        Err(NoRule::NotCovered) => lookup.saturating_sub(1),
+        _ => return rules.rule(module, lookup),
+    };
+    let was_called = frame.is_return;
+    if rules.rule(module, otherwise).is_ok_and(|rule| was_called || rule.is_signal_frame) {
+        frame.is_return = false;
+        return rules.rule(module, otherwise);
+    }
+    rules.rule(module, lookup)
 }
 
 #[cfg(test)]

@@ -186,7 +186,8 @@ impl Traced {
         let slice = self.slice(sample, looked_at_words);
         let mut walker = Walker::new(Machine::X86_64).unwrap();
         let mut rules = self.rules.borrow_mut();
-        let walk = walker.walk(Recorded { path: &chain }, &slice, &mut *rules).unwrap();
+        let walk =
+            walker.walk(Recorded { path: &chain, goroutine: &[] }, &slice, &mut *rules).unwrap();
         (walk.frames.to_vec(), walk.end)
     }
 

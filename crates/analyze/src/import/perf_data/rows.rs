@@ -262,7 +262,8 @@ impl Rows {
         let place = |writer: &mut Writer<W>, at| user_place(image, modules, writer, at);
         let (user, end) = stacks.user_path(writer, user, is_cut, place);
         let is_nothing = !user.is_some() && !kernel.is_some();
-        Stack { user, kernel, end: if is_nothing { StackEnd::MapsUnknown } else { end } }
+        let end = if is_nothing { StackEnd::MapsUnknown } else { end };
+        Stack { user, kernel, goroutine: profile::NodeId::NONE, end }
     }
 }
 

@@ -1,3 +1,5 @@
+mod signals;
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;
@@ -50,6 +52,7 @@ fn rule(cfa: Cfa, rbp: Option<Saved>) -> Rule {
         registers: rbp.map(|saved| (6, saved)).into_iter().collect(),
         is_signal_frame: false,
         sets_frame_pointer,
+        go_switch: None,
     }
 }
 
@@ -195,7 +198,9 @@ fn walk(
     let chain = memory.chain(truth[0]);
     let slice = memory.slice(looked_at_words);
     let mut walker = Walker::new(Machine::X86_64).unwrap();
-    let found = walker.walk(Recorded { path: &chain }, &slice, &mut Program::new(kinds)).unwrap();
+    let found = walker
+        .walk(Recorded { path: &chain, goroutine: &[] }, &slice, &mut Program::new(kinds))
+        .unwrap();
     (found.frames.to_vec(), found.end, truth)
 }
 
@@ -243,7 +248,8 @@ fn a_walk_says_why_and_where_it_stopped() {
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let leaf = [(CODE, truth[0])];
     let mut program = Program::new(&unknown);
-    let found = walker.walk(Recorded { path: &leaf }, &slice, &mut program).unwrap();
+    let found =
+        walker.walk(Recorded { path: &leaf, goroutine: &[] }, &slice, &mut program).unwrap();
     let stop = Stop::NoRule(NoRule::NoTables);
     assert_eq!((found.frames.len(), found.end), (1, WalkEnd::Stopped(stop, CODE)));
 }
@@ -258,65 +264,46 @@ fn what_the_chain_has_beyond_follows_behind_a_gap() {
     slice.kept.retain(|kept| kept.word().is_none_or(|word| word < 5));
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let mut program = Program::new(&kinds);
-    let found = walker.walk(Recorded { path: &chain }, &slice, &mut program).unwrap();
+    let found =
+        walker.walk(Recorded { path: &chain, goroutine: &[] }, &slice, &mut program).unwrap();
     assert_eq!(addresses(found.frames), [truth[0], truth[1], truth[3], truth[4]]);
     let steps: Vec<Step> = found.frames.iter().map(|frame| frame.step).collect();
     assert_eq!(steps, [Step::Proven, Step::Gap, Step::Recorded, Step::Recorded]);
     assert_eq!(found.end, WalkEnd::Recorded);
 }
 
-#[test]
-fn an_interrupted_instruction_is_no_return_address() {
-    let mut program = Program::new(&[Kind::Bare(0)]);
-    let mut signal = rule(Cfa::Loaded(7, 24), None);
-    signal.return_address = Saved::At(7, 8);
-    signal.registers = vec![(6, Saved::At(7, 16)), (7, Saved::At(7, 24))];
-    signal.is_signal_frame = true;
-    program.rules.insert(2, Ok(signal));
-    let code = |address| KeptValue::Code { module: CODE, address };
-    let kept = |word, value| Kept { place: Kept::place_of_word(word), value };
-    // handler → trampoline (return address, registers) → the first instruction of function 1.
-    let slice = Slice {
-        looked_at_words: 8,
-        kept: vec![
-            kept(0, code(0x210)),
-            kept(2, code(0x100)),
-            kept(4, KeptValue::Stack(56)),
-            kept(7, code(0x10)),
-        ],
-    };
-    let mut walker = Walker::new(Machine::X86_64).unwrap();
-    let found = walker.walk(Recorded { path: &[(CODE, 0x110)] }, &slice, &mut program).unwrap();
-    assert_eq!(addresses(found.frames), [0x110, 0x210, 0x100, 0x10]);
-    let returns: Vec<bool> = found.frames.iter().map(|frame| frame.is_return).collect();
-    assert_eq!(returns, [false, true, false, true]);
-    assert_eq!(found.end, WalkEnd::Root);
+fn code(address: u64) -> KeptValue {
+    KeptValue::Code { module: CODE, address }
+}
+
+fn kept(word: u32, value: KeptValue) -> Kept {
+    Kept { place: Kept::place_of_word(word), value }
 }
 
 #[test]
 fn stacks_that_do_not_grow_and_stacks_without_end_are_cut() {
-    let code = KeptValue::Code { module: CODE, address: 0x110 };
-    let kept = |word| Kept { place: Kept::place_of_word(word), value: code };
+    let kept = |word| kept(word, code(0x110));
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let leaf = [(CODE, 0x110)];
     let mut cyclic = Program::default();
     cyclic.rules.insert(1, Ok(rule(Cfa::Register(7, 0), None)));
     cyclic.rules.get_mut(&1).unwrap().as_mut().unwrap().return_address = Saved::AtCfa(0);
     let slice = Slice { looked_at_words: 1, kept: vec![kept(0)] };
-    let found = walker.walk(Recorded { path: &leaf }, &slice, &mut cyclic).unwrap();
+    let found = walker.walk(Recorded { path: &leaf, goroutine: &[] }, &slice, &mut cyclic).unwrap();
     assert_eq!(found.end, WalkEnd::Stopped(Stop::Absurd, CODE));
     assert_eq!(found.frames.len(), 2);
     for offset in [i64::MAX, i64::MIN, -8, 1 << 40, 12] {
         cyclic.rules.insert(1, Ok(rule(Cfa::Register(7, offset), Some(Saved::AtCfa(i64::MIN)))));
-        let found = walker.walk(Recorded { path: &leaf }, &slice, &mut cyclic).unwrap();
+        let found =
+            walker.walk(Recorded { path: &leaf, goroutine: &[] }, &slice, &mut cyclic).unwrap();
         assert_eq!(found.frames.len(), 1, "{offset}");
     }
     let deep = Slice { looked_at_words: 20_000, kept: (0..20_000).map(kept).collect() };
     let mut program = Program::new(&[Kind::Bare(0)]);
-    let found = walker.walk(Recorded { path: &leaf }, &deep, &mut program).unwrap();
+    let found = walker.walk(Recorded { path: &leaf, goroutine: &[] }, &deep, &mut program).unwrap();
     assert_eq!(found.end, WalkEnd::Stopped(Stop::TooDeep, CODE));
     assert_eq!(found.frames.len(), MAX_FRAMES + 1);
-    assert!(walker.walk(Recorded { path: &[] }, &deep, &mut program).is_none());
+    assert!(walker.walk(Recorded { path: &[], goroutine: &[] }, &deep, &mut program).is_none());
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
