@@ -181,3 +181,21 @@ fn another_event_is_shown_on_request_if_it_measures_cpu_time() {
     let said = String::from_utf8(said.stderr).unwrap();
     assert!(said.contains("measures CPU time and is called page-faults; it has "), "{said}");
 }
+
+#[test]
+fn samples_whose_weights_no_number_holds_are_counted_as_lost() {
+    let mut forged = bytes("fp.data");
+    let period =
+        Recording::from_bytes(Path::new("x"), forged.clone()).unwrap().facts().events[0].period;
+    let places: Vec<usize> = (0..forged.len() - 8)
+        .filter(|at| forged[*at..].starts_with(&period.to_le_bytes()))
+        .collect();
+    assert!(places.len() > 100);
+    for at in &places[places.len() - 3..] {
+        forged[*at..at + 8].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
+    }
+    let recording = Recording::from_bytes(Path::new("x"), forged.clone()).unwrap();
+    let bad: u64 = recording.end_ledger().iter().map(|line| line.dropped_total()).sum();
+    let rows = read("fp.data", forged).unwrap();
+    assert!(bad >= 1 && rows + bad == read("fp.data", bytes("fp.data")).unwrap(), "{bad} {rows}");
+}
