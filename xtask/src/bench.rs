@@ -1,6 +1,8 @@
 //! The budgets of recording, measured side by side with perf in one run: interleaved, medians quoted.
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
+mod unwind;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,8 +15,8 @@ use crate::{build, run};
 const ROUNDS: usize = 3;
 const STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
-/// Measures and prints one line a budget.
-pub fn run(steady_s: u32) -> Result<()> {
+/// Measures and prints one line a budget, and the ways to find callers side by side.
+pub fn run(steady_s: u32, only_unwind: bool) -> Result<()> {
     if !run::is_root() {
         bail!("measuring perf and capture side by side needs root");
     }
@@ -23,6 +25,9 @@ pub fn run(steady_s: u32) -> Result<()> {
     let cpus = std::thread::available_parallelism()?.get();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("machine: {cpus} CPUs, Linux {}\n", kernel.trim());
+    if only_unwind {
+        return unwind::run(&programs, dir.path());
+    }
     {
         println!("load: two processes that compute, with stacks of 33 frames and more");
         let _load =
@@ -34,11 +39,13 @@ pub fn run(steady_s: u32) -> Result<()> {
         steady(&programs, dir.path(), steady_s, cpus)?;
     }
     println!("\nload: `mixed` (some 500 processes started and ended a second) and `split`");
-    let _load = Load::start(&programs, &[("mixed", &["3600"]), ("split", &["3600"])])?;
+    let load = Load::start(&programs, &[("mixed", &["3600"]), ("split", &["3600"])])?;
     per_sample(&programs, dir.path())?;
     bpf_time(&programs, dir.path())?;
     against_perf(&programs, dir.path())?;
-    steady(&programs, dir.path(), steady_s, cpus)
+    steady(&programs, dir.path(), steady_s, cpus)?;
+    drop(load);
+    unwind::run(&programs, dir.path())
 }
 
 /// Keeps both CPUs busy while we measure.
@@ -179,16 +186,32 @@ fn number_after(text: &str, label: &str) -> Result<f64> {
 }
 
 /// The kernel measures BPF programs only when asked; the setting is put back.
+struct WithBpfStats(String);
+
+impl WithBpfStats {
+    fn on() -> Result<Self> {
+        let before = fs::read_to_string(STATS)?;
+        fs::write(STATS, "1")?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for WithBpfStats {
+    fn drop(&mut self) {
+        // It was writable a moment ago.
+        let _ = fs::write(STATS, self.0.trim());
+    }
+}
+
 fn bpf_time(programs: &build::Programs, dir: &Path) -> Result<()> {
-    let before = fs::read_to_string(STATS)?;
-    fs::write(STATS, "1")?;
+    let stats = WithBpfStats::on()?;
     let measured = [99, 997].map(|hz| -> Result<f64> {
         let archive = dir.join("bpf.arc");
         run::check(run::quiet_all(&mut capture(programs, hz, 10, &archive)))?;
         let text = info(programs, &archive)?;
         Ok(number_after(&text, "bpf_ns")? / number_after(&text, "bpf_runs")?)
     });
-    fs::write(STATS, before.trim())?;
+    drop(stats);
     let [slow, fast] = measured;
     println!(
         "BPF program a run, -a: {:.0} ns at 99 Hz (budget 3500), {:.0} ns at 997 Hz (budget 2200)",

@@ -57,7 +57,7 @@ fn counts(process: &str) -> bool {
 
 /// What both spell alike: perf leaves out C++ argument lists, return types and clone suffixes, says
 /// `[unknown]` where we say why, and shows the other of two names that glibc gives one address.
-fn comparable(name: &str) -> String {
+pub fn comparable(name: &str) -> String {
     if name.starts_with('[') {
         return "[unknown]".to_owned();
     }

@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod build;
 mod compare;
+mod compare_unwind;
 mod demo;
 mod dist;
 mod fixtures;
@@ -56,9 +57,27 @@ enum Command {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]
         seconds: u32,
+        /// Only the ways to find callers, side by side
+        #[arg(long)]
+        only_unwind: bool,
     },
     /// Record a command with capture and with perf at the same time, and compare the names
     ComparePerf {
+        /// The command and its arguments
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Record a command with capture and with perf's stack dumps, hold its stacks against perf's and gdb's
+    CompareUnwind {
+        /// How often gdb looks at it, in a run of its own
+        #[arg(long, default_value_t = 20)]
+        gdb: u32,
+        /// Samples a second of both
+        #[arg(long, default_value_t = 499)]
+        hz: u32,
+        /// How capture unwinds: fp, auto or dwarf
+        #[arg(long, default_value = "auto")]
+        unwind: String,
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<String>,
@@ -74,8 +93,11 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
-        Command::Bench { seconds } => bench::run(seconds),
+        Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
         Command::ComparePerf { command } => compare::run(&command),
+        Command::CompareUnwind { gdb, hz, unwind, command } => {
+            compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })
+        }
         Command::Dist => dist::run(),
     };
     match result {

@@ -12,4 +12,5 @@ mod live {
     mod languages;
     mod names;
     mod recording;
+    mod stacks;
 }

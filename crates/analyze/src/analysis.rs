@@ -112,11 +112,20 @@ impl Analysis {
     }
 }
 
-/// The event that measures CPU time.
+/// The event that measures CPU time; of several the one with most of it, or the first.
 fn cpu_event(recording: &Recording) -> Result<EventId, Error> {
     let events = &recording.facts().events;
-    let index = events.iter().position(|e| e.kind == EventKind::OnCpu && e.unit == Unit::Ns);
-    index.map(|i| EventId(i as u32 + 1)).ok_or_else(|| Error::NoCpuEvent {
+    let weight = |event: EventId| {
+        let lines = recording.end_ledger().iter().filter(|line| line.event == event);
+        lines.fold(0u64, |sum, line| sum.saturating_add(line.written_weight))
+    };
+    let best = (1..)
+        .map(EventId)
+        .zip(events)
+        .filter(|(_, event)| event.kind == EventKind::OnCpu && event.unit == Unit::Ns)
+        .map(|(id, _)| id)
+        .max_by_key(|id| (weight(*id), std::cmp::Reverse(*id)));
+    best.ok_or_else(|| Error::NoCpuEvent {
         path: recording.path().into(),
         events: if events.is_empty() {
             "none".into()

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::import::PerfDataError;
 use crate::locate::DebuginfodError;
 
 /// Everything that can keep `analyze` from doing what was asked. Each text names the cause and the
@@ -30,7 +31,7 @@ pub enum Error {
     CommandNotFirst,
     /// An input is not something this program knows.
     #[error(
-        "{} is not a recording: it {found}. Give a file made by `capture -o FILE`", path.display()
+        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`", path.display()
     )]
     NotARecording {
         /// Which.
@@ -53,6 +54,14 @@ pub enum Error {
         path: PathBuf,
         /// Cause.
         source: archive::Error,
+    },
+    /// A recording of `perf record` of which nothing can be read.
+    #[error("{}: {source}", path.display())]
+    PerfData {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: PerfDataError,
     },
     /// A directory without recordings.
     #[error("{} holds no .arc file", path.display())]

@@ -14,11 +14,11 @@ pub struct HostSymbols<'a> {
 }
 
 impl<'a> HostSymbols<'a> {
-    /// Sorts a recording's host symbols.
+    /// Sorts a recording's host symbols, and more that were found for it.
     #[must_use]
-    pub fn new(tables: &'a Tables) -> Self {
+    pub fn new(tables: &'a Tables, more: &'a [HostSymbol]) -> Self {
         let mut by_module: FxHashMap<ModuleId, Vec<&HostSymbol>> = FxHashMap::default();
-        for symbol in &tables.symbols {
+        for symbol in tables.symbols.iter().chain(more) {
             by_module.entry(symbol.module).or_default().push(symbol);
         }
         for symbols in by_module.values_mut() {
@@ -72,7 +72,7 @@ mod tests {
             ],
             ..Tables::default()
         };
-        let symbols = HostSymbols::new(&tables);
+        let symbols = HostSymbols::new(&tables, &[]);
         let name = |at| symbols.find(ModuleId(1), at).map(|s| s.name.lossy().into_owned());
         assert_eq!(name(0x105).as_deref(), Some("old"));
         assert_eq!(name(0x115).as_deref(), Some("new"));

@@ -34,6 +34,7 @@ mod fetched;
 mod host_symbols;
 mod import;
 mod info;
+mod kallsyms;
 mod kernel;
 mod locate;
 mod lookup;
@@ -62,7 +63,7 @@ pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
 pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
-pub use import::Recording;
+pub use import::{PerfDataError, Recording};
 pub use locate::{
     Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
     Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,

@@ -249,6 +249,7 @@ pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, 
         sysroot: sysroot.transpose()?,
         map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,
         system_debug: vec!["/usr/lib/debug".into()],
+        perf_cache: std::env::home_dir().map(|home| home.join(".debug")),
         debuginfod: match options.debuginfod.as_slice() {
             [] => None,
             given => Some(Debuginfod::new(given, |name| std::env::var_os(name))?),

@@ -1,6 +1,6 @@
 //! What stands around every result: what was recorded, when, where, how, and what limits trust.
 
-use profile::{Backend, CpuLedger, DropCause, EndReason, Scope, Text, Warning};
+use profile::{Backend, Clock, CpuLedger, DropCause, EndReason, Scope, Text, Warning};
 
 use crate::analysis::{Analysis, Recorded};
 use crate::locate::Trust;
@@ -51,6 +51,10 @@ fn target(recording: &Recorded) -> String {
 pub fn window(recording: &Recorded) -> String {
     let account = &recording.account;
     let Some(covered) = account.covered.bounds() else { return "no time is covered".into() };
+    if recording.facts.clock == Clock::default() {
+        let length = seconds(account.covered.total_ns());
+        return format!("at a time that was not recorded, {length} s");
+    }
     let from = recording.facts.clock.to_realtime_ns(covered.start);
     // The last block's own clock: over a night the two clocks drift apart.
     let last = if account.clock.realtime_ns > 0 { account.clock } else { recording.facts.clock };

@@ -154,6 +154,7 @@ fn describe(kind: Wholeness) -> Option<&'static str> {
             Stop::OtherStack => "cut: the callers are on another stack",
             Stop::NotKept => "cut: a register was not recorded",
             Stop::Beyond => "cut: deeper than the recorded part of the stack",
+            Stop::Interrupted => "cut: the stack that a signal interrupted was not recorded",
             Stop::NotCode => "cut: no code to return to",
             Stop::TooDeep => "cut: too deep",
         }),

@@ -12,6 +12,7 @@ use symbolize::{FramePointer, SourceFrame};
 use crate::addresses::{Address, AddressId, Addresses, Group, Used};
 use crate::cached_symbols::{self, CachedSymbols, Names};
 use crate::host_symbols::HostSymbols;
+use crate::kallsyms;
 use crate::kernel::{self, Vmlinux};
 use crate::locate::{Located, Locator, Missing};
 use crate::symbol_cache::SymbolCache;
@@ -81,7 +82,9 @@ pub fn resolve(
     cache: &SymbolCache,
     frames: &mut FrameTable,
 ) -> Resolution {
-    let hosts: Vec<HostSymbols<'_>> = used.iter().map(|u| HostSymbols::new(u.tables)).collect();
+    let kernels = kallsyms::symbols(addresses, used, locator);
+    let hosts: Vec<HostSymbols<'_>> =
+        used.iter().zip(&kernels).map(|(u, more)| HostSymbols::new(u.tables, more)).collect();
     let files: Vec<ModuleFiles> =
         addresses.groups.par_iter().map(|group| find_files(group, &hosts, locator)).collect();
     let vdsos: Vec<Option<Vec<u8>>> =
@@ -115,7 +118,7 @@ fn find_files(group: &Group, hosts: &[HostSymbols<'_>], locator: &Locator) -> Mo
     let mut files = ModuleFiles { located: None, vmlinux: None, refused: None };
     let Some(module) = &group.module else { return files };
     match module.kind {
-        ModuleKind::File => files.located = Some(locator.locate(module)),
+        ModuleKind::File | ModuleKind::Vdso => files.located = Some(locator.locate(module)),
         ModuleKind::Kernel => {
             let names = hosts[group.recording].of(group.id);
             match kernel::find(module, names, locator) {
@@ -188,7 +191,13 @@ impl<'a> Source<'a> {
                     symbols: CachedSymbols::embedded(image),
                     segments: segments(module, Some(image)),
                 },
-                None => from_host(NoName::NoFile),
+                None => match &files.located {
+                    Some(Ok(located)) => Self::Files {
+                        symbols: CachedSymbols::of(located, cache),
+                        segments: segments(module, located.image.as_deref()),
+                    },
+                    _ => from_host(NoName::NoFile),
+                },
             },
             ModuleKind::Anon => {
                 let unmapped = host.of(group.id).is_empty();

@@ -98,6 +98,7 @@ fn stop_marker(stop: Stop) -> &'static str {
         Stop::NoRule(NoRule::Damaged) => "[truncated: unwind tables are damaged]",
         Stop::NotKept => "[truncated: a register was not recorded]",
         Stop::Beyond => "[truncated: beyond the recorded part]",
+        Stop::Interrupted => "[truncated: interrupted stack not recorded]",
         Stop::NotCode => "[truncated: no code to return to]",
         Stop::OtherStack => "[truncated: on another stack]",
         Stop::Absurd => "[truncated: unwind tables lead nowhere]",

@@ -42,6 +42,13 @@ impl MappedFile {
         Self { kind, path: path.into(), deleted, identity, facts: RefCell::new(None) }
     }
 
+    /// Whether it is a C library, by its usual names: programs and threads start in it.
+    pub(crate) fn is_c_library(&self) -> bool {
+        let name = self.path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let names: [&[u8]; 4] = [b"libc.so", b"libc-", b"libpthread", b"ld-musl-"];
+        names.iter().any(|start| name.starts_with(start))
+    }
+
     /// Whether it may be memory that a just-in-time compiler shares with itself (.NET writes its code
     /// through a second mapping): a file without a name, or one that only had a name to be made.
     pub(crate) fn may_be_memory(&self) -> bool {
@@ -119,6 +126,17 @@ mod tests {
             ["", "//anon", "[heap]", "[anon:v8]", "/SYSV00000000 (deleted)", "/dev/zero"]
         {
             assert_eq!(kind(anonymous), ModuleKind::Anon, "{anonymous}");
+        }
+    }
+
+    #[test]
+    fn the_name_says_whether_it_is_a_c_library() {
+        let is_one = |path: &str| MappedFile::new(path.as_bytes(), Identity::NONE).is_c_library();
+        for path in ["/lib/libc.so.6", "/lib64/libc-2.17.so", "/lib/ld-musl-x86_64.so.1"] {
+            assert!(is_one(path), "{path}");
+        }
+        for path in ["/usr/bin/server", "/lib/libcrypto.so.3", "/libc.so.6/server", ""] {
+            assert!(!is_one(path), "{path}");
         }
     }
 

@@ -60,8 +60,7 @@ pub struct Options {
     /// How callers can be found later: fp records chains of frame pointers alone, dwarf also registers and
     /// the code addresses on the stack, auto does so as far as frame pointers are not to be
     /// trusted
-    // Not auto yet: of programs without frame pointers it takes 10 µs of CPU a sample, where 1 is allowed.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Fp)]
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Unwind::Auto)]
     pub unwind: Unwind,
 
     /// Put into the archive what analyze needs of the modules that were hit, for hosts whose files cannot be

@@ -93,6 +93,7 @@ fn by_build_id(locator: &Locator, id: BuildId) -> Vec<PathBuf> {
         paths.extend(debug);
         paths.extend(whole);
     }
+    paths.extend(locator.in_perf_cache(id, &["debug"]));
     let standard = format!(".build-id/{}/{}.debug", &hex[..2], &hex[2..]);
     paths.extend(system_roots(locator).map(|root| root.join(&standard)));
     paths.extend(locator.fetched_path(id, FileKind::Debuginfo));

@@ -3,14 +3,15 @@
 //! A file is taken only if its build-id is the recorded one. A module without any build-id is taken
 //! by name, size and segments, and marked [`Trust::Unverified`]. Where to look, in this order: the
 //! mapped path (under `--map-prefix` and `--sysroot` when given), then everything in the
-//! `--debug-dir` directories by build-id, then the system's debug files, then, with `--debuginfod`
-//! only, what servers sent ([`Locator::fetch`]).
+//! `--debug-dir` directories by build-id, then what perf has collected, then the system's debug files,
+//! then, with `--debuginfod` only, what servers sent ([`Locator::fetch`]).
 
 mod companion;
 mod debuginfod;
 mod index;
 mod lacking;
 mod open;
+mod perf_cache;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -41,6 +42,8 @@ pub struct Search {
     pub map_prefix: Vec<(Vec<u8>, PathBuf)>,
     /// Roots of separate debug files, `/usr/lib/debug` on most systems.
     pub system_debug: Vec<PathBuf>,
+    /// Perf's own collection of what it has recorded, `~/.debug` unless it was told otherwise.
+    pub perf_cache: Option<PathBuf>,
     /// Servers to ask for what is not here; `None`: nobody is asked.
     pub debuginfod: Option<Debuginfod>,
 }
@@ -205,6 +208,7 @@ impl Locator {
                     .cloned(),
             );
         }
+        paths.extend(self.in_perf_cache(recorded_id(module), &["elf", "vdso"]));
         paths.extend(self.fetched_path(recorded_id(module), FileKind::Executable));
         paths
     }
@@ -267,7 +271,7 @@ pub fn recorded_id(module: &Module) -> BuildId {
 }
 
 /// Whether a file may stand for a module, and how sure that is.
-fn judge(module: &Module, bytes: &[u8], identity: &Identity) -> Option<Trust> {
+fn judge(module: &Module, bytes: &MappedFile, identity: &Identity) -> Option<Trust> {
     let recorded = recorded_id(module);
     if !recorded.is_empty() {
         return (identity.build_id == recorded).then_some(Trust::Verified);
@@ -278,10 +282,25 @@ fn judge(module: &Module, bytes: &[u8], identity: &Identity) -> Option<Trust> {
     // Something must agree: a name alone would accept any other version.
     let size_known = module.file_bytes != 0;
     let segments_known = !module.segments.is_empty();
+    if !size_known && !segments_known {
+        return has_inode(&bytes.path, module.inode).then_some(Trust::Unverified);
+    }
     let agrees = (!size_known || module.file_bytes == bytes.len() as u64)
-        && (!segments_known || module.segments == identity.segments)
-        && (size_known || segments_known);
+        && (!segments_known || module.segments == identity.segments);
     agrees.then_some(Trust::Unverified)
+}
+
+/// Whether the file at a path has the recorded inode: on the machine that recorded, it is the very file
+/// (or was changed in place).
+#[cfg(unix)]
+fn has_inode(path: &Path, inode: u64) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    inode != 0 && std::fs::metadata(path).is_ok_and(|file| file.ino() == inode)
+}
+
+#[cfg(not(unix))]
+fn has_inode(_path: &Path, _inode: u64) -> bool {
+    false
 }
 
 /// Whether the file at `path` is a separate debug file: its code sections have no content.

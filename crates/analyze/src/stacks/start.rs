@@ -8,8 +8,8 @@ use super::Chains;
 use crate::addresses::AddressId;
 use crate::paths::Unwound;
 
-/// Functions between a thread's first instruction and its own code: glibc's and musl's.
-const STARTS_THREADS: [&str; 10] = [
+/// Functions between the first instruction of a thread or coroutine and its own code: glibc's and musl's.
+const STARTS_THREADS: [&str; 11] = [
     "_start",
     "_start_c",
     "__libc_start_main",
@@ -20,6 +20,7 @@ const STARTS_THREADS: [&str; 10] = [
     "clone",
     "__clone",
     "clone3",
+    "__start_context",
 ];
 
 /// A stripped program has so many functions without names before the C library's: musl's `_start` and

@@ -47,7 +47,7 @@ impl<'r> ModuleFiles<'r> {
             ModuleKind::File => self.of_file(id, module),
             ModuleKind::Vdso => match self.recording.vdso_image(id) {
                 Some(image) => Source::Embedded(image, None),
-                None => Source::Nowhere(NoRule::NoFile),
+                None => self.of_file(id, module),
             },
             _ => Source::Nowhere(NoRule::NoTables),
         }))

@@ -441,6 +441,7 @@ impl Desk {
             .arg("--no-cache")
             .current_dir(self.dir.path())
             .env("NO_COLOR", "1")
+            .env("HOME", self.dir.path())
             .envs(variables.iter().copied())
             .output()
             .unwrap();

@@ -108,7 +108,7 @@ impl<W: Write> Recorder<W> {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         let (mut end, mut outermost) = (None, None);
-        let (mut may_skip, mut last_keeps) = (false, true);
+        let (mut may_skip, mut last_keeps, mut may_start) = (false, true, true);
         for word in words.iter() {
             if word == 0 {
                 end = Some(StackEnd::Complete);
@@ -126,7 +126,11 @@ impl<W: Write> Recorder<W> {
             may_skip |= !last_keeps;
             let facts = region.file.facts.borrow();
             last_keeps = facts.as_ref().and_then(|f| f.keeps_frame_pointers).unwrap_or(true);
+            may_start = last_keeps || region.file.is_c_library();
         }
+        // A function that sets a frame pointer because its frame grows is enough for a chain to end in
+        // `main`, whatever else was skipped.
+        may_skip |= !may_start;
         let end = end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, walk_end));
         let mut path = NodeId::NONE;
         for (module, address) in frames.iter().rev() {

@@ -36,6 +36,8 @@ pub(super) struct State<'a> {
     /// How many links of the recorded chain the frame pointer is up: with 0 it is what was sampled.
     /// `None`: it is not known to belong to the chain.
     link: Option<usize>,
+    /// Nothing is known of the stack any more, as a signal's frame did not say where it was.
+    is_interrupted_stack: bool,
 }
 
 impl<'a> State<'a> {
@@ -46,7 +48,15 @@ impl<'a> State<'a> {
             let Some(register) = kept.register() else { break };
             registers[register as usize] = value(kept.value);
         }
-        Self { machine, slice, chain, registers, sp: Some(0), link: Some(0) }
+        Self {
+            machine,
+            slice,
+            chain,
+            registers,
+            sp: Some(0),
+            link: Some(0),
+            is_interrupted_stack: false,
+        }
     }
 
     /// Goes on to the caller of `frame`. `Ok(None)`: it has none; `Err(None)`: the recorded chain, which
@@ -61,7 +71,7 @@ impl<'a> State<'a> {
             Err(why) => {
                 let otherwise = Stop::NoRule(why);
                 return match self.link {
-                    Some(_) => self.along_chain(None, otherwise),
+                    Some(_) => self.along_chain(None, otherwise).map(Some),
                     None => self.by_frame_pointer().ok_or(Some(otherwise)).map(Some),
                 };
             }
@@ -70,10 +80,28 @@ impl<'a> State<'a> {
             return Ok(None);
         }
         match self.by_rule(rule, frame) {
-            Ok(caller) => Ok(Some(caller)),
+            Ok(caller) => Ok(caller),
             Err(stop) if rule.sets_frame_pointer => self.along_chain(Some(rule), stop),
-            Err(stop) => Err(Some(stop)),
+            Err(stop) if rule.is_signal_frame => self.interrupted(rule, frame).ok_or(Some(stop)),
+            Err(stop) => {
+                Err(Some(if self.is_interrupted_stack { Stop::Interrupted } else { stop }))
+            }
         }
+        .map(Some)
+    }
+
+    /// The code that a signal interrupted, where the handler has a stack of its own: nothing of the other
+    /// stack was looked at, but where the code stood is in the signal's frame. And as the handler has
+    /// given back every register, the frame pointer is of the same link as it is here.
+    fn interrupted(&mut self, rule: &Rule, frame: &Frame) -> Option<Frame> {
+        let at @ Saved::At(..) = &rule.return_address else { return None };
+        let old = Old { state: self, ip: frame.lookup() };
+        let value = old.saved(at, self.machine.return_address, 0).ok()?;
+        let Value::Code(module, address) = value else { return None };
+        self.is_interrupted_stack = true;
+        self.registers = [Value::Unknown; REGISTER_PLACES as usize];
+        self.sp = None;
+        Some(Frame { module, address, is_return: false, step: Step::Proven })
     }
 
     /// The caller of code without a rule, if it has set its frame pointer and its frame is in the slice.
@@ -95,11 +123,7 @@ impl<'a> State<'a> {
     }
 
     /// The recorded chain's next frame, if the frame pointer is known to belong to the chain.
-    fn along_chain(
-        &mut self,
-        rule: Option<&Rule>,
-        otherwise: Stop,
-    ) -> Result<Option<Frame>, Option<Stop>> {
+    fn along_chain(&mut self, rule: Option<&Rule>, otherwise: Stop) -> Result<Frame, Option<Stop>> {
         let next = self.link.ok_or(otherwise)? + 1;
         let Some((module, address)) = self.chain.get(next).copied() else {
             return Err(rule.is_none().then_some(otherwise));
@@ -118,7 +142,7 @@ impl<'a> State<'a> {
             self.sp = cfa;
         }
         self.link = Some(next);
-        Ok(Some(Frame { module, address, is_return: true, step: Step::Proven }))
+        Ok(Frame { module, address, is_return: true, step: Step::Proven })
     }
 
     fn by_rule(&mut self, rule: &Rule, frame: &Frame) -> Result<Frame, Stop> {

@@ -16,7 +16,8 @@
 //! recorded of the goroutine is the rest.
 //!
 //! Where neither helps the walk stops. What the chain still has beyond the frames that were found
-//! follows, behind a [`Step::Gap`] where its next frame need not be the caller. Where slice and chain
+//! follows, behind a [`Step::Gap`] where its next frame need not be the caller; not where a coroutine
+//! begins, whose frame pointer may still be that of the code that made it. Where slice and chain
 //! contradict each other the rules win: the chain may have come through any register's content, the
 //! rules may not.
 
@@ -79,6 +80,8 @@ pub enum Stop {
     NotKept,
     /// A word that is needed lies beyond what was looked at.
     Beyond,
+    /// The stack that a signal interrupted was not looked at: its handler has one of its own.
+    Interrupted,
     /// What should be a return address is none.
     NotCode,
     /// The rule leads nowhere: stacks do not shrink towards their callers.
@@ -125,13 +128,20 @@ pub struct Walker {
     frames: Vec<Frame>,
     /// The goroutine is none of the walk's: the scheduler was about to run it.
     dispatches: bool,
+    /// Of the last frame: what is found behind it may be of its caller. A coroutine's first function has none.
+    was_called: bool,
 }
 
 impl Walker {
     /// For stacks of one instruction set; `None` when its registers are not known.
     #[must_use]
     pub fn new(machine: Machine) -> Option<Self> {
-        Some(Self { machine: machine.registers()?, frames: Vec::new(), dispatches: false })
+        Some(Self {
+            machine: machine.registers()?,
+            frames: Vec::new(),
+            dispatches: false,
+            was_called: true,
+        })
     }
 
     /// Finds the callers of a stack's leaf. `None` when the stack has no leaf.
@@ -204,8 +214,10 @@ impl Walker {
         let end = loop {
             let last = self.frames.len() - 1;
             let frame = &mut self.frames[last];
-            let module = frame.module;
-            let rule = rules.rule(module, frame.lookup());
+            let (module, is_return) = (frame.module, frame.is_return);
+            let rule = rule_of(frame, rules);
+            self.was_called =
+                frame.is_return == is_return || rule.is_ok_and(|rule| rule.is_signal_frame);
             match rule.as_ref().map(|rule| rule.go_switch) {
                 Err(_) => frame.step = Step::Recorded,
                 Ok(Some(switch @ (GoSwitch::Leaves | GoSwitch::Parks))) => {
@@ -236,7 +248,7 @@ impl Walker {
     /// The frames found begin the true stack, and a chain of frame pointers leaves frames out but
     /// invents none: as many of it as are among the frames found, in their order, are below.
     fn follow(&mut self, from: usize, path: &[(ModuleId, u64)], end: WalkEnd) -> WalkEnd {
-        if !matches!(end, WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep) {
+        if !self.was_called || !matches!(end, WalkEnd::Stopped(stop, _) if stop != Stop::TooDeep) {
             return end;
         }
         let found = &self.frames[from..];
@@ -267,6 +279,27 @@ impl Walker {
 /// A switch to a stack that is not recorded is an end like others.
 fn stopped_at_switch(end: Result<WalkEnd, (GoSwitch, ModuleId)>) -> WalkEnd {
     end.unwrap_or_else(|(_, module)| WalkEnd::Stopped(Stop::OtherStack, module))
+}
+
+/// The rule of a frame.
+///
+/// Trampolines of signals and the first functions of coroutines are not called: their address was put where
+/// a return address stands, and is none. And while the kernel works for such a trampoline, the next
+/// instruction is behind its system call, which is its last.
+fn rule_of<'r>(frame: &mut Frame, rules: &'r mut impl Rules) -> Result<&'r Rule, NoRule> {
+    let (module, lookup) = (frame.module, frame.lookup());
+    let otherwise = match rules.rule(module, lookup) {
+        Ok(rule) if frame.is_return && rule.is_signal_frame => frame.address,
+        Err(NoRule::NotCovered) if frame.is_return => frame.address,
+        Err(NoRule::NotCovered) => lookup.saturating_sub(1),
+        _ => return rules.rule(module, lookup),
+    };
+    let was_called = frame.is_return;
+    if rules.rule(module, otherwise).is_ok_and(|rule| was_called || rule.is_signal_frame) {
+        frame.is_return = false;
+        return rules.rule(module, otherwise);
+    }
+    rules.rule(module, lookup)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 static volatile int sink;
 
 NOINLINE void leaf() {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < ROUNDS; i++)
         sink = sink + i;
 }
 
@@ -14,6 +14,7 @@ struct Guard {
         trace();
         leaf();
         untrace();
+        KEEP;
     }
 };
 
@@ -40,6 +41,8 @@ int main(int argc, char **argv) {
     if (argc != 4)
         return 2;
     prepare(argv);
-    catching(3);
+    do
+        catching(3);
+    while (again());
     return 0;
 }

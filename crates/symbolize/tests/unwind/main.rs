@@ -7,7 +7,7 @@ mod traced;
 use std::collections::BTreeSet;
 
 use profile::ModuleId;
-use symbolize::unwind::{Frame, Step, WalkEnd};
+use symbolize::unwind::{Frame, Step, Stop, WalkEnd};
 use traced::{Sample, Traced};
 
 /// Which function may stand above which: callee, caller.
@@ -178,11 +178,36 @@ fn a_handler_on_another_stack_ends_where_that_stack_ends() {
         let names = traced.own_names(&frames);
         if names.contains(&"on_signal".into()) {
             handled += 1;
-            assert_ne!(end, WalkEnd::Root);
+            assert!(matches!(end, WalkEnd::Stopped(Stop::Interrupted, _)), "{end:?}");
             assert_eq!(names.last().unwrap(), "on_signal", "{}", traced.describe(&frames));
         }
     }
     assert!(handled > 20, "{handled} samples in the handler");
+}
+
+/// A coroutine has a stack of its own, that begins with a function of the C library, which nobody called.
+#[test]
+fn a_coroutine_ends_at_its_own_start() {
+    let program = traced::compile("shapes.c", "gcc", &["-O2"]);
+    let traced = Traced::run(&program, "resuming");
+    let (mut inside, mut switching) = (0, 0);
+    for sample in &traced.samples {
+        let (frames, end) = traced.unwind(sample, usize::MAX);
+        let names = traced.own_names(&frames);
+        if names[..] == ["leaf", "inner", "in_coroutine"] {
+            inside += 1;
+            let found = traced.describe(&frames);
+            assert!(matches!(end, WalkEnd::Stopped(Stop::NotCode, _)), "{found} {end:?}");
+            assert!(frames.len() == 4 && !frames[3].is_return, "{found}");
+        }
+        if !names.last().is_some_and(|last| last == "main" || last == "in_coroutine") {
+            // While swapcontext loads the registers, the stack is that of neither side.
+            switching += 1;
+            assert!(end != WalkEnd::Root && traced.describe(&frames).starts_with("swapcontext"));
+        }
+    }
+    assert!(switching < 30, "{switching} instructions of swapcontext");
+    assert!(inside > 5, "{inside} instructions of the coroutine");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-// Records the registers and the stack at every instruction between trace() and untrace().
+// Records the registers and the stack at every instruction between trace() and untrace(). With LIVE
+// nothing of this: the program runs for a while, and who wants its stacks samples them.
 //
 // The processor's trap flag makes each instruction a SIGTRAP; the handler writes 18 words (the general
 // registers by their DWARF numbers, the instruction pointer, how many words of stack follow) and the
@@ -12,16 +13,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
 #define NOINLINE __attribute__((noinline, noclone))
 #define KEEP __asm__ volatile("" ::: "memory")
 
+static __attribute__((unused)) char other_stack[1 << 16];
+
+#ifdef LIVE
+
+#define ROUNDS 20000
+
+static void prepare(char **argv) { (void)argv; }
+static inline void trace(void) {}
+static inline void untrace(void) {}
+
+// Whether to do it again: for a quarter of a second of CPU time.
+NOINLINE int again(void) {
+    static clock_t until;
+    clock_t now = clock();
+    if (!until)
+        until = now + CLOCKS_PER_SEC / 4;
+    if (now >= until)
+        until = 0;
+    return until != 0;
+}
+
+#else
+
+#define ROUNDS 3
+
 extern void *__libc_stack_end;
 static volatile int tracing;
 static int samples;
-static char own_stack[1 << 18], other_stack[1 << 16];
+static char own_stack[1 << 18];
+
+static inline int again(void) { return 0; }
 
 static void on_trap(int signal, siginfo_t *info, void *context) {
     (void)signal, (void)info;
@@ -73,3 +102,5 @@ static inline __attribute__((always_inline)) void untrace(void) {
     tracing = 0;
     KEEP;
 }
+
+#endif

@@ -1,0 +1,152 @@
+//! Puts records into the order of their times.
+//!
+//! The kernel writes a buffer for each CPU, and perf copies them round by round. What comes after the end
+//! of a round is not older than what the round before held at most, so that much can be handed out:
+//!
+//! ```text
+//! round 1   CPU 0: 1 4   CPU 1: 2 5 │ round 2   CPU 0: 6 8   CPU 1: 5 7 │ now 1 to 5 can go
+//! ```
+//! Records without a time are not put off.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::records::Record;
+
+/// A file without ends of rounds would be held as a whole: beyond this the oldest go early.
+const MAX_HELD_BYTES: usize = 64 << 20;
+/// What a record takes besides its bytes.
+const HELD_BYTES: usize = size_of::<Held>() + size_of::<Reverse<(u64, u64, HeldAt)>>();
+/// Buffers that are kept for use again.
+const MAX_SPARE: usize = 1024;
+
+/// Index of [`Order::slots`].
+type HeldAt = usize;
+
+#[derive(PartialEq, Eq, Debug)]
+struct Held {
+    kind: u32,
+    misc: u16,
+    body: Vec<u8>,
+}
+
+/// Records that wait for their turn.
+#[derive(Default)]
+pub(super) struct Order {
+    /// By time, and of equal times in the order of the file.
+    held: BinaryHeap<Reverse<(u64, u64, HeldAt)>>,
+    slots: Vec<Held>,
+    free: Vec<usize>,
+    held_bytes: usize,
+    count: u64,
+    newest_ns: u64,
+    /// The newest of the round before.
+    limit_ns: u64,
+    may_go_ns: u64,
+}
+
+impl Order {
+    /// Puts a record off.
+    pub(super) fn hold(&mut self, time_ns: u64, record: Record<'_>) {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Held { kind: 0, misc: 0, body: Vec::new() });
+            self.slots.len() - 1
+        });
+        let slot = &mut self.slots[at];
+        (slot.kind, slot.misc) = (record.kind, record.misc);
+        slot.body.clear();
+        slot.body.extend_from_slice(record.body);
+        self.held_bytes += record.body.len() + HELD_BYTES;
+        self.newest_ns = self.newest_ns.max(time_ns);
+        self.held.push(Reverse((time_ns, self.count, at)));
+        self.count += 1;
+    }
+
+    /// Notes the end of a round.
+    pub(super) fn end_round(&mut self) {
+        self.may_go_ns = self.limit_ns;
+        self.limit_ns = self.newest_ns;
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(&mut self) {
+        self.may_go_ns = u64::MAX;
+    }
+
+    /// Hands the next record to `visit`, if one may go.
+    pub(super) fn next(&mut self, visit: impl FnOnce(u64, Record<'_>)) -> bool {
+        let full = self.held_bytes > MAX_HELD_BYTES;
+        let may_go = |time_ns: u64| full || time_ns <= self.may_go_ns;
+        let Some(Reverse((time_ns, _, at))) = self.held.peek().copied() else { return false };
+        if !may_go(time_ns) {
+            return false;
+        }
+        self.held.pop();
+        let slot = &mut self.slots[at];
+        self.held_bytes -= slot.body.len() + HELD_BYTES;
+        visit(time_ns, Record { kind: slot.kind, misc: slot.misc, body: &slot.body });
+        if self.free.len() >= MAX_SPARE {
+            slot.body = Vec::new();
+        }
+        self.free.push(at);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(order: &mut Order, times: &[u64]) {
+        for time in times {
+            order.hold(*time, Record { kind: *time as u32, misc: 0, body: &[1] });
+        }
+    }
+
+    fn drain(order: &mut Order) -> Vec<u32> {
+        let mut kinds = Vec::new();
+        while order.next(|_, record| kinds.push(record.kind)) {}
+        kinds
+    }
+
+    #[test]
+    fn a_record_goes_when_nothing_older_can_come() {
+        let mut order = Order::default();
+        hold(&mut order, &[1, 4, 2, 5]);
+        assert!(drain(&mut order).is_empty());
+        order.end_round();
+        assert!(drain(&mut order).is_empty());
+        hold(&mut order, &[6, 8, 5, 7]);
+        order.end_round();
+        assert_eq!(drain(&mut order), [1, 2, 4, 5, 5]);
+        order.end();
+        assert_eq!(drain(&mut order), [6, 7, 8]);
+        assert_eq!(order.held_bytes, 0);
+    }
+
+    #[test]
+    fn equal_times_keep_the_order_of_the_file() {
+        let mut order = Order::default();
+        for kind in 0..100 {
+            order.hold(7, Record { kind, misc: 0, body: &[] });
+        }
+        order.end();
+        assert_eq!(drain(&mut order), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn without_rounds_the_oldest_go_when_too_much_is_held() {
+        let mut order = Order::default();
+        let body = vec![0; 60_000];
+        let mut gone = Vec::new();
+        for time in (0..3000u32).rev() {
+            order.hold(time.into(), Record { kind: time, misc: 0, body: &body });
+            gone.extend(drain(&mut order));
+        }
+        assert!(order.held_bytes <= MAX_HELD_BYTES);
+        order.end();
+        gone.extend(drain(&mut order));
+        gone.sort_unstable();
+        assert_eq!(gone, (0..3000).collect::<Vec<_>>());
+    }
+}

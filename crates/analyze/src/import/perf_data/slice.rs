@@ -1,0 +1,148 @@
+//! Registers and a copy of the stack become what unwinding needs of them: code addresses and pointers
+//! into the same stack, as `capture` keeps them.
+
+use profile::{Kept, KeptValue, ModuleId, Slice};
+
+use super::bytes::Words;
+
+/// How far above the copied part of a stack a pointer still counts as one into it.
+const STACK_BYTES: u64 = 8 << 20;
+/// 64 KiB, which no copy is longer than.
+const MAX_WORDS: usize = 8192;
+
+/// The registers of an architecture: perf's numbers for those that unwinding uses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Registers {
+    /// By perf's number: the number that DWARF has for it.
+    dwarf: &'static [u32],
+    stack_pointer: u32,
+    instruction_pointer: u32,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// AX BX CX DX SI DI BP SP IP, flags and segments, R8 to R15.
+const X86_64: Registers = Registers {
+    dwarf: &[
+        0, 3, 2, 1, 4, 5, 6, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, NONE, 8, 9, 10, 11,
+        12, 13, 14, 15,
+    ],
+    stack_pointer: 7,
+    instruction_pointer: 8,
+};
+
+/// X0 to X30, SP, PC.
+const AARCH64: Registers = Registers {
+    dwarf: &[
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
+        25, 26, 27, 28, 29, 30, NONE, NONE,
+    ],
+    stack_pointer: 31,
+    instruction_pointer: 32,
+};
+
+impl Registers {
+    /// Those of a machine as `uname -m` names it; `None`: its stacks cannot be unwound here.
+    pub(super) fn of(arch: &[u8]) -> Option<Self> {
+        match arch {
+            b"x86_64" => Some(X86_64),
+            b"aarch64" => Some(AARCH64),
+            _ => None,
+        }
+    }
+
+    /// Their DWARF numbers, ascending, of those in a mask.
+    pub(super) fn kept(self, mask: u64) -> Vec<u32> {
+        let mut kept: Vec<u32> = self.in_mask(mask).map(|(_, dwarf)| dwarf).collect();
+        kept.sort_unstable();
+        kept
+    }
+
+    /// (index among the registers of the mask, DWARF number).
+    fn in_mask(self, mask: u64) -> impl Iterator<Item = (usize, u32)> {
+        let numbers = (0u32..).zip(self.dwarf);
+        let kept = numbers.filter(move |(perf, dwarf)| mask >> perf & 1 != 0 && **dwarf != NONE);
+        kept.map(move |(perf, dwarf)| (index(mask, perf), *dwarf))
+    }
+
+    /// Where the thread was in user code.
+    pub(super) fn instruction_pointer(self, mask: u64, registers: Words<'_>) -> Option<u64> {
+        let number = self.instruction_pointer;
+        registers.get(index(mask, number)).filter(|_| mask >> number & 1 != 0)
+    }
+
+    /// Masks registers and stack. `code` says whose code an address is of, and where in it. `None`
+    /// without a stack pointer.
+    pub(super) fn mask(
+        self,
+        mask: u64,
+        registers: Words<'_>,
+        stack: Words<'_>,
+        mut code: impl FnMut(u64) -> Option<(ModuleId, u64)>,
+    ) -> Option<Slice> {
+        let number = self.stack_pointer;
+        let stack_start = registers.get(index(mask, number)).filter(|_| mask >> number & 1 != 0)?;
+        let words = stack.len().min(MAX_WORDS);
+        let above = words as u64 * 8 + STACK_BYTES;
+        let mut value = |word: u64| {
+            let distance = word.wrapping_sub(stack_start);
+            if distance <= above {
+                return Some(KeptValue::Stack(distance));
+            }
+            // A return address may be the first byte behind its mapping (a call that never returns).
+            code(word).map(|(module, address)| KeptValue::Code { module, address })
+        };
+        let mut kept = Vec::new();
+        for (index, dwarf) in self.in_mask(mask) {
+            let value = registers.get(index).and_then(&mut value);
+            kept.extend(value.map(|value| Kept { place: dwarf, value }));
+        }
+        kept.sort_unstable_by_key(|kept: &Kept| kept.place);
+        for (place, word) in (Kept::place_of_word(0)..).zip(stack.iter().take(words)) {
+            kept.extend(value(word).map(|value| Kept { place, value }));
+        }
+        Some(Slice { looked_at_words: words as u32, kept })
+    }
+}
+
+/// How many registers of the mask stand before one.
+fn index(mask: u64, number: u32) -> usize {
+    (mask & ((1 << number) - 1)).count_ones() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(longs: &[u64]) -> Vec<u8> {
+        longs.iter().flat_map(|long| long.to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn code_and_stack_pointers_are_kept_and_nothing_else() {
+        // BX, BP, SP, IP, R15.
+        let mask = 1 << 1 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 23;
+        let registers = bytes(&[0x4010, 0x7018, 0x7000, 0x4000, 99]);
+        let stack = bytes(&[5, 0x4020, 0x7008, 0x6fff, 0x4fff]);
+        let code = |word| (0x4000..0x5000).contains(&word).then(|| (ModuleId(1), word - 0x4000));
+        let (registers, stack) = (Words(&registers), Words(&stack));
+        let slice = X86_64.mask(mask, registers, stack, code).unwrap();
+        let of = |address| KeptValue::Code { module: ModuleId(1), address };
+        let word = |words, value| Kept { place: Kept::place_of_word(words), value };
+        assert_eq!(slice.looked_at_words, 5);
+        assert_eq!(
+            slice.kept,
+            [
+                Kept { place: 3, value: of(0x10) },
+                Kept { place: 6, value: KeptValue::Stack(0x18) },
+                word(1, of(0x20)),
+                word(2, KeptValue::Stack(8)),
+                word(4, of(0xfff)),
+            ]
+        );
+        assert_eq!(X86_64.instruction_pointer(mask, registers), Some(0x4000));
+        assert_eq!(X86_64.kept(mask), [3, 6, 15]);
+        assert!(X86_64.mask(mask & !(1 << 7), registers, stack, code).is_none());
+        assert!(X86_64.mask(mask, Words(&[]), stack, code).is_none());
+    }
+}
