@@ -20,6 +20,7 @@ const CASES: &[(&str, Recipe)] = &[
     ("stripped", stripped),
     ("native", languages::native),
     ("go", languages::go),
+    ("cgo", languages::cgo),
     ("node", languages::node),
     ("perf", perf::perf),
 ];

@@ -7,6 +7,7 @@
 mod live {
     mod accounting;
     mod embedded;
+    mod goroutines;
     mod interrupted;
     mod languages;
     mod names;

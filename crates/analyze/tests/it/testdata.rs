@@ -108,6 +108,19 @@ fn a_stripped_go_program_has_its_inlined_calls() {
 }
 
 #[test]
+fn c_code_under_go_has_the_whole_chain_of_its_callers() {
+    golden("cgo", "digest.arc", "summary.txt");
+    golden("cgo", "digest.arc --format folded", "stacks.folded");
+    let folded = analyze(&case("cgo"), "digest.arc --no-kernel --format folded");
+    let in_c = |line: &&str| line.contains(";mix ") || line.contains(";digest ");
+    let chain = "digest;runtime.goexit;main.work;main.handle;main.serve;main._Cfunc_digest;\
+                 runtime.cgocall;runtime.asmcgocall;_cgo_";
+    let (whole, not): (Vec<&str>, Vec<&str>) =
+        folded.lines().filter(in_c).partition(|line| line.starts_with(chain));
+    assert!(!whole.is_empty() && not.is_empty(), "{not:#?}");
+}
+
+#[test]
 fn javascript_has_the_names_that_its_engine_wrote() {
     golden("node", "hot.arc", "summary.txt");
     golden("node", "hot.arc --format folded", "stacks.folded");

@@ -45,7 +45,6 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	const struct go_program *go;
 	__u64 curg, sp, pc, frame[2];
-	__u8 end;
 
 	if (!config.task_fsbase_offset)
 		return 0;
@@ -68,7 +67,9 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 		}
 	}
 	to[0] = pc;
-	return follow_frames(frame[0], to, record, &end);
+	/* Through memory: else the verifier follows the loop once for each way to it. */
+	record->goroutine_pointer = frame[0];
+	return follow_frames(*(volatile __u64 *)&record->goroutine_pointer, to, record, &record->goroutine_end);
 }
 
 #endif

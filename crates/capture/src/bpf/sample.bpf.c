@@ -38,6 +38,9 @@ struct scratch {
 	__u64 words[3 * (MAX_FRAMES + 1) + REGISTER_COUNT + (MAX_SLICE_BYTES + 2 * PAGE_BYTES) / 8];
 	/* A piece of the user stack while it is walked; never in a record. */
 	__u64 window[WINDOW_BYTES / 8 + 1];
+	/* Of the goroutine's chain; likewise. */
+	__u64 goroutine_pointer;
+	__u8 goroutine_end;
 	__u64 busy;
 };
 

@@ -5,9 +5,9 @@ use profile::{KeptValue, Slice};
 use rayon::iter::ParallelIterator as _;
 
 use super::*;
-use crate::decode::{decode, tests::record, tests::with_slice};
+use crate::decode::{decode, tests::record, tests::with_goroutine, tests::with_slice};
 use crate::process::{Following, Processes};
-use crate::record::REGISTERS;
+use crate::record::{MAX_FRAMES, REGISTERS};
 use crate::recorder::tests::{Fake, OTHER, PID, module_name, record_all, recorder, stacks};
 
 /// Registers in the order of a record; all but the stack pointer hold data.
@@ -53,6 +53,30 @@ fn equal_slices_of_a_stack_are_one_row_and_say_the_same_in_every_process() {
     assert_eq!(words(&second.1)[1..], callers);
     assert_eq!(words(&second.1)[0], (0, "/bin/server+1030".to_owned()));
     assert_eq!((first.1.looked_at_words, second.1.looked_at_words), (4, 4));
+}
+
+#[test]
+fn a_goroutine_has_a_path_of_its_own_and_the_end_is_its_end() {
+    let leaf = |time_ns| record((PID, PID, time_ns), "a", &[], &[0x7010, 0x1234]);
+    let long = vec![0x4030; MAX_FRAMES];
+    let archive = record_all(&[
+        with_goroutine(leaf(1), &[0x4020, 0x4030]),
+        with_goroutine(leaf(2), &[0x4020, 0x1234]),
+        with_goroutine(leaf(3), &long),
+        with_goroutine(leaf(4), &[0x1234]),
+        leaf(5),
+    ]);
+    let tables = archive.tables();
+    let row = |(_, stack): (_, Stack)| {
+        let words = tables.nodes.walk(stack.goroutine).map(|(_, node)| node.address);
+        (words.collect::<Vec<_>>(), stack.end)
+    };
+    let rows: Vec<_> = tables.stacks.iter().map(row).collect();
+    assert_eq!(rows[0], (vec![0x1020, 0x1030], StackEnd::Complete));
+    assert_eq!(rows[1], (vec![0x1020], StackEnd::NotCode));
+    assert_eq!((rows[2].0.len(), rows[2].1), (MAX_FRAMES, StackEnd::DepthLimit));
+    assert_eq!(rows[3], (vec![], StackEnd::NotCode), "nothing of it is code");
+    assert_eq!(rows.len(), 4, "and so the last one is the same");
 }
 
 #[test]

@@ -158,17 +158,11 @@ impl Walker {
         let end = self.climb(recorded.path, slice, rules);
         let goroutine = if self.dispatches { &[] } else { recorded.goroutine };
         let end = match end {
-            Ok(WalkEnd::Root) => WalkEnd::Root,
-            Err((GoSwitch::Parks, _)) if goroutine.is_empty() => WalkEnd::Root,
             Err(_) if !goroutine.is_empty() => self.go_on(goroutine, rules),
+            Err((GoSwitch::Parks, _)) => WalkEnd::Root,
             end => {
                 let end = self.follow(0, recorded.path, stopped_at_switch(end));
-                if goroutine.is_empty() {
-                    end
-                } else {
-                    self.drop_shared(goroutine);
-                    self.go_on(goroutine, rules)
-                }
+                if self.leave_for(goroutine, end) { self.go_on(goroutine, rules) } else { end }
             }
         };
         Some(Walk { frames: &self.frames, end })
@@ -183,25 +177,27 @@ impl Walker {
         self.follow(from, goroutine, stopped_at_switch(end))
     }
 
-    /// Drops what the frames found have in common with the goroutine's: a chain of frame pointers may cross
-    /// from stack to stack by itself, but not without leaving frames out. If they have nothing in common,
-    /// callers may be missing between.
-    fn drop_shared(&mut self, goroutine: &[(ModuleId, u64)]) {
+    /// Whether the goroutine's callers follow although no switch was seen. A chain of frame pointers may cross
+    /// from stack to stack by itself, but not without leaving frames out: what the frames found have in common
+    /// with the goroutine's is dropped. Where they have nothing in common and no root was found, callers may
+    /// be missing between.
+    fn leave_for(&mut self, goroutine: &[(ModuleId, u64)], end: WalkEnd) -> bool {
         let is_shared = |from: usize| {
-            let mut tails =
-                (0..goroutine.len()).map(|at| self.frames[from..].iter().zip(&goroutine[at..]));
-            tails.any(|mut pairs| {
-                pairs.all(|(frame, other)| (frame.module, frame.address) == *other)
-            })
+            let found = &self.frames[from..];
+            let mut tails = (0..goroutine.len()).map(|at| found.iter().zip(&goroutine[at..]));
+            tails.any(|mut pairs| pairs.all(|(f, other)| (f.module, f.address) == *other))
         };
-        match (1..self.frames.len()).find(|from| is_shared(*from)) {
-            Some(from) => self.frames.truncate(from),
-            None => {
-                if let Some(last) = self.frames.last_mut() {
-                    last.step = Step::Gap;
-                }
-            }
+        if let Some(from) = (1..self.frames.len()).find(|from| is_shared(*from)) {
+            self.frames.truncate(from);
+            return true;
         }
+        if goroutine.is_empty() || end == WalkEnd::Root {
+            return false;
+        }
+        if let Some(last) = self.frames.last_mut() {
+            last.step = Step::Gap;
+        }
+        true
     }
 
     /// From the last frame, the first of `path`, up the stack on which it stands. An error: at a function that

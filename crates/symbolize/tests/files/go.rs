@@ -4,6 +4,7 @@ use crate::elf_builder::{ALLOC, DYNAMIC};
 use crate::go_table::*;
 use profile::{NameSource, NoName, Svma};
 use proptest::prelude::*;
+use symbolize::unwind::{Cfa, GoSwitch, NoRule, Rule, Saved, UnwindTables};
 use symbolize::{Files, FramePointer, SourceFrame, Symbols};
 
 fn open(bytes: &[u8]) -> Symbols<'_> {
@@ -216,6 +217,51 @@ fn tables_that_contradict_themselves_are_said_to_be_obfuscated() {
     }
 }
 
+fn rule(bytes: &[u8], address: u64) -> Result<Rule, NoRule> {
+    let tables = UnwindTables::open(Files { image: Some(bytes), ..Files::default() }).unwrap();
+    tables.rule(Svma(address))
+}
+
+#[test]
+fn callers_are_found_by_the_depth_of_the_stack_in_every_layout() {
+    for layout in LAYOUTS {
+        let bytes = file(&table(layout, Twist::default()), true).build();
+        assert_eq!(rule(&bytes, GO_TEXT).unwrap().return_address, Saved::Undefined, "rt0_go");
+        let entry = rule(&bytes, WORK).unwrap();
+        assert_eq!((&entry.cfa, &entry.registers[..]), (&Cfa::Register(7, 8), &[][..]));
+        let inside = rule(&bytes, WORK + 4).unwrap();
+        assert_eq!(inside.cfa, Cfa::Register(7, 32), "{layout:?}");
+        assert_eq!(inside.registers, [(6, Saved::AtCfa(-16))]);
+        assert_eq!((inside.return_address, inside.sets_frame_pointer), (Saved::AtCfa(-8), true));
+        assert_eq!(rule(&bytes, GO_TEXT - 1), Err(NoRule::NoTables), "C code without tables");
+    }
+    let twist = Twist { encrypt_entries: true, ..Twist::default() };
+    let obfuscated = file(&table(Go120, twist), true).build();
+    assert_eq!(rule(&obfuscated, WORK), Err(NoRule::NoTables));
+}
+
+#[test]
+fn functions_of_the_runtime_that_switch_stacks_are_known_by_name() {
+    let renamed = |from: &str, to: &str| {
+        let mut bytes = file(&table(Go120, Twist::default()), true).build();
+        let at = bytes.windows(from.len()).position(|name| name == from.as_bytes()).unwrap();
+        bytes[at..at + from.len()].fill(0);
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        bytes
+    };
+    let mcall = rule(&renamed("runtime.rt0_go", "runtime.mcall"), GO_TEXT).unwrap();
+    assert_eq!(mcall.go_switch, Some(GoSwitch::Parks));
+    let execute = rule(&renamed("runtime.deferreturn", "runtime.execute"), GO_TEXT + 0x80);
+    assert_eq!(execute.unwrap().go_switch, Some(GoSwitch::Dispatches));
+    let borrows = renamed("main.(*T).Work", "time.now");
+    assert_eq!(rule(&borrows, WORK).unwrap().cfa, Cfa::Register(7, 8), "no frame yet");
+    assert_eq!(rule(&borrows, WORK + 4).unwrap().cfa, Cfa::Register(6, 16));
+    let handler = renamed("runtime.deferreturn", "runtime.sigtramp");
+    assert_eq!(rule(&handler, GO_TEXT + 0x80), Err(NoRule::NotCovered));
+    let switches = renamed("runtime.deferreturn", "runtime.asmcgocall");
+    assert_eq!(rule(&switches, GO_TEXT + 0x80).unwrap().go_switch, Some(GoSwitch::Leaves));
+}
+
 #[test]
 fn a_go_function_has_the_frame_pointer_where_it_has_a_frame() {
     for layout in LAYOUTS {
@@ -250,7 +296,9 @@ proptest! {
         let bytes = file(&table, true).build();
         prop_assert_eq!(bytes.len(), whole.len());
         let symbols = open(&bytes);
+        let tables = UnwindTables::open(Files { image: Some(&bytes), ..Files::default() }).unwrap();
         for address in TEXT_SECTION..GO_END + 16 {
+            let _ = tables.rule(Svma(address));
             if let Ok(frames) = symbols.lookup(Svma(address)) {
                 prop_assert!(!frames.is_empty() && frames.len() <= 256);
             }

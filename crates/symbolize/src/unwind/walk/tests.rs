@@ -1,3 +1,4 @@
+mod goroutines;
 mod signals;
 
 use std::collections::HashMap;
