@@ -2,12 +2,15 @@
 //! opens files.
 
 use object::Endianness;
-use object::elf::{EM_X86_64, FileHeader32, FileHeader64, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE};
+use object::elf::{
+    EM_X86_64, FileHeader32, FileHeader64, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_LOAD, PT_NOTE,
+};
 use object::read::elf::{FileHeader, ProgramHeader as _};
 use profile::{BuildId, FileOffset, Segment, Svma, Text};
 
 use crate::frame_pointers;
 use crate::go_runtime::{self, GoRuntime};
+use crate::start_code::StartCode;
 
 /// Read for the headers, which usually carry the notes with them.
 const HEAD_BYTES: usize = 4096;
@@ -26,6 +29,10 @@ pub(crate) struct ElfFacts {
     pub(crate) segments: Vec<Segment>,
     /// `None`: its unwind tables do not tell.
     pub(crate) keeps_frame_pointers: Option<bool>,
+    /// Of a C library.
+    pub(crate) start_code: StartCode,
+    /// Place and length of the dynamic section.
+    pub(crate) dynamic: Option<(u64, u64)>,
     /// Of a Go program whose code was understood.
     pub(crate) go_runtime: Option<GoRuntime>,
     pub(crate) file_bytes: u64,
@@ -42,6 +49,15 @@ pub(crate) fn read(read: impl Fn(u64, usize) -> Vec<u8>) -> Option<ElfFacts> {
         [0x7f, b'E', b'L', b'F', 1] => read_class::<FileHeader32<Endianness>>(&head, &read),
         _ => None,
     }
+}
+
+/// The same of a C library, with where it starts programs and threads.
+pub(crate) fn read_with_start_code(read: impl Fn(u64, usize) -> Vec<u8>) -> Option<ElfFacts> {
+    let mut facts = self::read(&read)?;
+    if let Some(dynamic) = facts.dynamic {
+        facts.start_code = StartCode::find(&read, &facts.segments, dynamic);
+    }
+    Some(facts)
 }
 
 fn read_class<H: FileHeader<Endian = Endianness>>(
@@ -73,6 +89,7 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
                 let align = if row.p_align(endian).into() == 8 { 8 } else { 4 };
                 read_notes(&part(head, read, offset, file_bytes), endian, align, &mut facts);
             }
+            PT_DYNAMIC => facts.dynamic = Some((offset, file_bytes)),
             PT_GNU_EH_FRAME => facts.keeps_frame_pointers = frame_pointers::are_kept(read, offset),
             _ => {}
         }

@@ -57,6 +57,7 @@ mod session;
 mod shared_memory;
 mod sideband;
 mod start;
+mod start_code;
 mod summary;
 mod untrusted_file;
 mod unwind_image;

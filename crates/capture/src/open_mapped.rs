@@ -18,6 +18,7 @@ pub(crate) fn open(pid: u32, region: &Region) -> Option<(File, ElfFacts)> {
     // is what is mapped there now: the range may have been mapped anew since the sample.
     let mapped = hold(&by_address).and_then(|file| open_regular(&file));
     let fits = |(_, facts): &_| may_be_the_mapped_one(region.file.identity, facts);
+    let with_facts = |file| with_facts(file, region.file.is_c_library());
     if let Some(found) = mapped.ok().and_then(with_facts).filter(fits) {
         return Some(found);
     }
@@ -55,9 +56,11 @@ pub(crate) fn read_fully(file: &File, offset: u64, length: usize) -> Vec<u8> {
     bytes
 }
 
-fn with_facts(file: File) -> Option<(File, ElfFacts)> {
+fn with_facts(file: File, is_c_library: bool) -> Option<(File, ElfFacts)> {
     let metadata = file.metadata().ok()?;
-    let facts = elf_facts::read(|offset, length| read_fully(&file, offset, length));
+    let read = |offset, length| read_fully(&file, offset, length);
+    let facts =
+        if is_c_library { elf_facts::read_with_start_code(read) } else { elf_facts::read(read) };
     // No ELF file (an image of a virtual machine, a .jar): still told apart by size and inode.
     let facts =
         facts.unwrap_or_else(|| ElfFacts { build_id: BuildId::default(), ..ElfFacts::default() });

@@ -9,8 +9,8 @@
 //! 2. Its first 16 chains are judged, then every 64. A return address with which one in eight of them ends is
 //!    a root. There are no roots if one in eight has no caller, or came to a word that is no code; nor if one
 //!    of them leads through code without frame pointers ([`crate::frame_pointers`]) before its end, as through
-//!    `qsort` to what it calls back, or ends in such code that is not the C library's: it may have skipped
-//!    callers there and come to a root all the same.
+//!    `qsort` to what it calls back, or ends in such code that does not start programs or threads
+//!    ([`crate::start_code`]): it may have skipped callers there and come to a root all the same.
 //! 3. A chain that ends with a root is trusted: a small slice is enough to find the callers that it skips
 //!    at the leaf. Every other one gets a deep slice.
 //!

@@ -2,10 +2,11 @@
 
 use std::io::Write;
 
-use profile::{ModuleId, ModuleKind, Node, NodeId, Stack, StackEnd, StackId};
+use profile::{FileOffset, ModuleId, ModuleKind, Node, NodeId, Segment, Stack, StackEnd, StackId};
 
 use super::{Frame, Recorder};
 use crate::decode::{RawSample, WalkEnd, Words};
+use crate::elf_facts::ElfFacts;
 use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
 use crate::mask::{Place, mask};
@@ -126,7 +127,7 @@ impl<W: Write> Recorder<W> {
             may_skip |= !last_keeps;
             let facts = region.file.facts.borrow();
             last_keeps = facts.as_ref().and_then(|f| f.keeps_frame_pointers).unwrap_or(true);
-            may_start = last_keeps || region.file.is_c_library();
+            may_start = last_keeps || facts.as_ref().is_some_and(|f| starts_here(f, region, word));
         }
         // A function that sets a frame pointer because its frame grows is enough for a chain to end in
         // `main`, whatever else was skipped.
@@ -158,6 +159,13 @@ impl<W: Write> Recorder<W> {
         };
         (Place { module, base }, kind)
     }
+}
+
+/// Whether a return address is of the code that starts programs and threads.
+fn starts_here(facts: &ElfFacts, region: &Region, word: u64) -> bool {
+    let offset = word.wrapping_sub(region.start).wrapping_add(region.file_offset);
+    let address = Segment::to_svma(&facts.segments, FileOffset(offset));
+    address.is_some_and(|address| facts.start_code.contains(address))
 }
 
 /// How a chain ended all of whose words are code.
