@@ -96,11 +96,30 @@ fn complete(stacks: &Stacks, is: fn(&[String]) -> bool) -> Stacks {
             stack.iter().take(4).rposition(|name| ROOTS.contains(&name.trim_end_matches("_impl")));
         let own = &stack[starts.map_or(0, |at| at + 1)..];
         // Neighbours without a name look alike to one and differ to the other.
-        let mut names: Vec<String> = own.iter().map(|name| comparable(name)).collect();
+        let mut names: Vec<String> = own.iter().map(|name| short(name)).collect();
         names.dedup();
         *found.entry(names).or_default() += weight;
     }
     found
+}
+
+/// What all spell alike: of a function that a template makes, not the type that it returns; streams by
+/// their short names, and names of libc without its inner ones.
+fn short(name: &str) -> String {
+    let name = name.split("@@").next().unwrap_or(name).trim_start_matches("__GI_");
+    let name = ["ostream", "istream", "iostream"].iter().fold(comparable(name), |name, stream| {
+        let long = format!("basic_{stream}<char, std::char_traits<char> >");
+        name.replace(&long, stream).replace(&format!("std::{stream}& "), "")
+    });
+    let mut depth = 0;
+    let returned = name.char_indices().rev().find(|(_, c)| {
+        depth += i32::from(*c == '>') - i32::from(*c == '<');
+        depth == 0 && *c == ' '
+    });
+    match returned {
+        Some((at, _)) if !name.contains("operator") => name[at + 1..].to_owned(),
+        _ => name,
+    }
 }
 
 fn our_stacks(analyze: &Path, arc: &Path) -> Result<Stacks> {
@@ -214,16 +233,8 @@ fn gdb(plan: &Plan, programs: &build::Programs, arc: &Path) -> Result<()> {
             break;
         }
         let mut look = Command::new("gdb");
-        look.args([
-            "-batch",
-            "-nx",
-            "-p",
-            &pid,
-            "-ex",
-            "set width 0",
-            "-ex",
-            "thread apply all bt",
-        ]);
+        look.args(["-batch", "-nx", "-p", &pid, "-ex", "set backtrace past-main on"]);
+        look.args(["-ex", "thread apply all backtrace"]);
         let output = look.output().context("gdb (Debian package gdb) cannot run")?;
         seen.extend(gdb_stacks(&String::from_utf8_lossy(&output.stdout)));
     }

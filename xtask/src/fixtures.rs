@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::{build, run};
 
 mod languages;
+mod perf;
 
 type Recipe = fn(&build::Programs, &Path) -> Result<()>;
 
@@ -21,6 +22,7 @@ const CASES: &[(&str, Recipe)] = &[
     ("go", languages::go),
     ("cgo", languages::cgo),
     ("node", languages::node),
+    ("perf", perf::perf),
 ];
 
 /// Records every case, or the one that is called `only`.

@@ -112,21 +112,28 @@ impl Analysis {
     }
 }
 
-/// The event that measures CPU time; of several the one with most of it, or the first.
-fn cpu_event(recording: &Recording) -> Result<EventId, Error> {
+/// The event to show: one that measures CPU time; of several the one with most of it, or the first.
+fn shown_event(recording: &Recording, wanted: Option<&str>) -> Result<EventId, Error> {
     let events = &recording.facts().events;
     let weight = |event: EventId| {
         let lines = recording.end_ledger().iter().filter(|line| line.event == event);
         lines.fold(0u64, |sum, line| sum.saturating_add(line.written_weight))
     };
+    // Perf appends modifiers: "cycles:u".
+    let is_wanted = |event: &Event| {
+        let name = event.name.lossy();
+        wanted.is_none_or(|wanted| name == wanted || name.split(':').next() == Some(wanted))
+    };
     let best = (1..)
         .map(EventId)
         .zip(events)
         .filter(|(_, event)| event.kind == EventKind::OnCpu && event.unit == Unit::Ns)
+        .filter(|(_, event)| is_wanted(event))
         .map(|(id, _)| id)
         .max_by_key(|id| (weight(*id), std::cmp::Reverse(*id)));
     best.ok_or_else(|| Error::NoCpuEvent {
         path: recording.path().into(),
+        wanted: wanted.map(|name| format!(" and is called {name}")).unwrap_or_default(),
         events: if events.is_empty() {
             "none".into()
         } else {
@@ -166,7 +173,7 @@ pub fn analyze(
     let mut anything = false;
     let mut weight = 0u64;
     for (recording, names) in recordings.iter().zip(&names) {
-        let event = cpu_event(recording)?;
+        let event = shown_event(recording, filter.event.as_deref())?;
         let keep = keep(recording, filter, names);
         anything |= !keep.is_nothing();
         let mut cells = collapse(recording, event, &keep);

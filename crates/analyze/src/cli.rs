@@ -58,6 +58,10 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub comm: Vec<String>,
 
+    /// Of perf.data: show this event, in place of the one that measured most CPU time.
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+
     /// Give kernel time to the user functions that asked for it.
     #[arg(long, help_heading = "Shape")]
     pub no_kernel: bool,

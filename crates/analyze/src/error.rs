@@ -84,10 +84,12 @@ pub enum Error {
         why: String,
     },
     /// A recording without an event that measures CPU time.
-    #[error("{}: no event in it measures CPU time; it has {events}", path.display())]
+    #[error("{}: no event in it measures CPU time{wanted}; it has {events}", path.display())]
     NoCpuEvent {
         /// Which.
         path: PathBuf,
+        /// What else was asked for, as the end of the clause.
+        wanted: String,
         /// The events' names.
         events: String,
     },

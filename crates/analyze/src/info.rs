@@ -1,6 +1,6 @@
 //! What an archive holds, for people who want to know exactly: `analyze --info`.
 
-use profile::{DropCause, EventId, Module};
+use profile::{Clock, DropCause, EventId, Module};
 use render::safe_text::clean;
 
 use crate::account::Account;
@@ -35,7 +35,7 @@ fn facts(recording: &Recording) -> Vec<Line> {
         ("CPUs", format!("{} online, pages of {} bytes", facts.cpus_online, facts.page_bytes)),
         ("Program", format!("{}, {:?}", facts.tool_version.lossy(), facts.backend)),
         ("Scope", format!("{:?}, launched: {}", facts.scope, facts.launched)),
-        ("Started", format!("{} UTC", utc(facts.clock.realtime_ns))),
+        ("Started", unix_time(&facts.clock, facts.clock.monotonic_ns)),
         ("Depth", format!("at most {} frames a stack", facts.max_stack)),
     ];
     if !pids.is_empty() {
@@ -45,9 +45,9 @@ fn facts(recording: &Recording) -> Vec<Line> {
         "End",
         match recording.end() {
             Some(end) => format!(
-                "{:?} at {} UTC, command status {} {}",
+                "{:?} at {}, command status {} {}",
                 end.reason,
-                utc(facts.clock.to_realtime_ns(end.at_ns)),
+                unix_time(&facts.clock, end.at_ns),
                 end.command_status,
                 end.detail.lossy()
             ),
@@ -55,6 +55,14 @@ fn facts(recording: &Recording) -> Vec<Line> {
         },
     ));
     lines
+}
+
+/// Of a recording that states no Unix time there is none to say.
+fn unix_time(clock: &Clock, at_ns: u64) -> String {
+    match clock.realtime_ns {
+        0 => "a time that was not recorded".into(),
+        _ => format!("{} UTC", utc(clock.to_realtime_ns(at_ns))),
+    }
 }
 
 fn contents(recording: &Recording, account: &Account) -> Vec<Line> {

@@ -74,10 +74,12 @@ pub struct Filter {
     pub pids: Vec<u32>,
     /// Names of processes or threads.
     pub comms: Vec<String>,
+    /// The event shown; `None`: the one that measured most CPU time.
+    pub event: Option<String>,
 }
 
 impl Filter {
-    /// Whether nothing is left out.
+    /// Whether no thread is left out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pids.is_empty() && self.comms.is_empty()
@@ -111,7 +113,11 @@ impl Plan {
             bases,
             outputs,
             title: cli.title.clone(),
-            filter: Filter { pids: cli.pid.clone(), comms: cli.comm.clone() },
+            filter: Filter {
+                pids: cli.pid.clone(),
+                comms: cli.comm.clone(),
+                event: cli.event.clone(),
+            },
             shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
             scale: cli.scale,
             search: search(&cli.symbols, &cli.map_prefix)?,

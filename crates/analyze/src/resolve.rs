@@ -205,8 +205,12 @@ impl<'a> Source<'a> {
             }
             ModuleKind::Kernel | ModuleKind::KernelModule | ModuleKind::Bpf => {
                 let hidden = host.of(group.id).is_empty() && files.vmlinux.is_none();
-                let host =
-                    from_host(if hidden { NoName::KernelHidden } else { NoName::OutOfRange });
+                let host = from_host(match hidden {
+                    false => NoName::OutOfRange,
+                    // Where the kernel was, hosts that hide its names do not say.
+                    true if module.runtime_base == 0 => NoName::KernelHidden,
+                    true => NoName::NoFile,
+                });
                 match &files.vmlinux {
                     Some(vmlinux) => Self::Kernel {
                         symbols: CachedSymbols::of(&vmlinux.located, cache),

@@ -25,12 +25,19 @@ pub(crate) struct TaskOffsets {
     pub(crate) stack: Option<u32>,
     /// The thread pointer of user space (x86-64).
     pub(crate) fsbase: Option<u32>,
+    /// The address space.
+    pub(crate) mm: Option<u32>,
+    /// Of `mm_struct`, not `task_struct`: where the stack of the first thread starts.
+    pub(crate) start_stack: Option<u32>,
 }
 
 const MAGIC: u16 = 0xeb9f;
 const WINDOW_BYTES: usize = 1 << 16;
 /// No kernel's type information comes near; bounds the time a broken one can take.
 const MAX_SECTION_BYTES: u64 = 64 << 20;
+
+/// What stands in the place of a name's offset.
+const NO_NAME: u32 = 0;
 
 const KIND_INT: u32 = 1;
 const KIND_ARRAY: u32 = 3;
@@ -58,16 +65,28 @@ pub(crate) fn task_offsets(btf: &impl ReadAt) -> Option<TaskOffsets> {
     let base = word(4);
     let (types, types_bytes) = (base + word(8), word(12).min(MAX_SECTION_BYTES));
     let (strings, strings_bytes) = (base + word(16), word(20).min(MAX_SECTION_BYTES));
-    let names = ["task_struct", "tgid", "pid", "stack", "thread", "thread_struct", "fsbase"];
+    let names = [
+        "task_struct",
+        "tgid",
+        "pid",
+        "stack",
+        "mm",
+        "thread",
+        "thread_struct",
+        "fsbase",
+        "start_stack",
+    ];
     let found = find_strings(btf, strings, strings_bytes, names);
-    let [task, tgid, pid, stack, thread, thread_struct, fsbase] = found;
-    let wanted = [tgid?, pid?, stack.unwrap_or(0), thread.unwrap_or(0)];
-    let [tgid, pid, stack, thread] = find_struct(btf, types, types_bytes, task?, wanted)?;
-    let in_thread = thread_struct
-        .and_then(|name| find_struct(btf, types, types_bytes, name, [fsbase.unwrap_or(0)]));
+    let [task, tgid, pid, stack, mm, thread, thread_struct, fsbase, start_stack] = found;
+    let find = |name, members| find_struct(btf, types, types_bytes, name, members);
+    let wanted = [tgid?, pid?, stack.unwrap_or(0), mm.unwrap_or(0), thread.unwrap_or(0)];
+    let [tgid, pid, stack, mm, thread] = find_struct(btf, types, types_bytes, task?, wanted)?;
+    let in_thread = thread_struct.and_then(|name| find(name, [fsbase?]));
     let fsbase = thread.zip(in_thread.and_then(|[fsbase]| fsbase));
     let fsbase = fsbase.and_then(|(thread, fsbase)| thread.checked_add(fsbase));
-    Some(TaskOffsets { tgid: tgid?, pid: pid?, stack, fsbase })
+    // mm_struct has nearly all of its members in a struct without a name, which is its first.
+    let start_stack = start_stack.and_then(|start_stack| find(NO_NAME, [start_stack])?[0]);
+    Some(TaskOffsets { tgid: tgid?, pid: pid?, stack, fsbase, mm, start_stack })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
@@ -107,7 +126,8 @@ fn find_strings<const N: usize>(
     found
 }
 
-/// Byte offsets of members (by name offset; 0: do not look) of the struct of that name.
+/// Byte offsets of members (by name offset; 0: do not look) of the struct of that name that has the first
+/// of them.
 fn find_struct<const N: usize>(
     btf: &impl ReadAt,
     start: u64,
@@ -130,7 +150,10 @@ fn find_struct<const N: usize>(
             }
             if (info >> 24) & 0x1f == KIND_STRUCT && kind_name == name {
                 let rows = window[..got].get(consumed + 12..end)?;
-                return Some(member_offsets(rows, info >> 31 != 0, members));
+                let offsets = member_offsets(rows, info >> 31 != 0, members);
+                if offsets[0].is_some() {
+                    return Some(offsets);
+                }
             }
             consumed = end;
         }
@@ -183,8 +206,8 @@ mod tests {
 
     /// Type information with `before` integer types ahead of a `task_struct`.
     fn btf(before: usize, with_bitfields: bool) -> Vec<u8> {
-        let strings =
-            b"\0int\0thread\0thread_struct\0fsbase\0pid_t\0tgid\0pid\0task_struct\0stack\0";
+        let strings = b"\0int\0thread\0thread_struct\0fsbase\0start_stack\0mm\0pid_t\0tgid\0pid\0\
+            task_struct\0stack\0";
         let at = |name: &[u8]| {
             let quoted = [b"\0", name, b"\0"].concat();
             strings.windows(quoted.len()).position(|w| w == quoted).unwrap() as u32 + 1
@@ -196,7 +219,13 @@ mod tests {
         let flag = u32::from(with_bitfields) << 31;
         types.extend([at(b"thread_struct"), KIND_STRUCT << 24 | 1, 99]);
         types.extend([at(b"fsbase"), 1, 40 * 8]);
-        types.extend([at(b"task_struct"), flag | KIND_STRUCT << 24 | 4, 999]);
+        types.extend([NO_NAME, KIND_STRUCT << 24 | 1, 9]);
+        types.extend([at(b"pid"), 1, 8 * 8]);
+        types.extend([NO_NAME, KIND_STRUCT << 24 | 2, 99]);
+        types.extend([at(b"pid"), 1, 0]);
+        types.extend([at(b"start_stack"), 1, 80 * 8]);
+        types.extend([at(b"task_struct"), flag | KIND_STRUCT << 24 | 5, 999]);
+        types.extend([at(b"mm"), 1, 500 * 8]);
         types.extend([at(b"thread"), 1, 2000 * 8]);
         types.extend([at(b"stack"), 1, 32 * 8]);
         types.extend([at(b"pid"), 1, 1000 * 8]);
@@ -212,8 +241,14 @@ mod tests {
         bytes
     }
 
-    const FOUND: TaskOffsets =
-        TaskOffsets { tgid: 1004, pid: 1000, stack: Some(32), fsbase: Some(2040) };
+    const FOUND: TaskOffsets = TaskOffsets {
+        tgid: 1004,
+        pid: 1000,
+        stack: Some(32),
+        fsbase: Some(2040),
+        mm: Some(500),
+        start_stack: Some(80),
+    };
 
     #[test]
     fn members_are_found_behind_many_types_and_across_windows() {

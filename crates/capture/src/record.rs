@@ -86,6 +86,8 @@ pub(crate) struct Config {
     pub(crate) task_pid_offset: u32,
     pub(crate) task_stack_offset: u32,
     pub(crate) task_fsbase_offset: u32,
+    pub(crate) task_mm_offset: u32,
+    pub(crate) mm_start_stack_offset: u32,
     pub(crate) small_slice_bytes: u32,
     pub(crate) deep_slice_bytes: u32,
 }
@@ -157,6 +159,8 @@ impl Config {
             self.task_pid_offset,
             self.task_stack_offset,
             self.task_fsbase_offset,
+            self.task_mm_offset,
+            self.mm_start_stack_offset,
             self.small_slice_bytes,
             self.deep_slice_bytes,
         ];
@@ -203,6 +207,8 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, task_pid_offset),
         offset_of!(Config, task_stack_offset),
         offset_of!(Config, task_fsbase_offset),
+        offset_of!(Config, task_mm_offset),
+        offset_of!(Config, mm_start_stack_offset),
         offset_of!(Config, small_slice_bytes),
         offset_of!(Config, deep_slice_bytes),
         size_of::<Roots>(),

@@ -139,6 +139,7 @@ fn load(
 ) -> Result<(LoadedBpf, bool), Error> {
     let follow = following == Following::TargetsAndChildren;
     let offsets = btf::running_kernel();
+    let first_stack = offsets.and_then(|o| o.mm.zip(o.start_stack));
     let (small_slice_bytes, deep_slice_bytes) = options.unwind.slice_bytes();
     let mut bpf = LoadedBpf::load(Config {
         own_tgid: std::process::id(),
@@ -149,6 +150,8 @@ fn load(
         task_pid_offset: offsets.map_or(0, |o| o.pid),
         task_stack_offset: offsets.and_then(|o| o.stack).unwrap_or(0),
         task_fsbase_offset: offsets.and_then(|o| o.fsbase).unwrap_or(0),
+        task_mm_offset: first_stack.map_or(0, |(mm, _)| mm),
+        mm_start_stack_offset: first_stack.map_or(0, |(_, start_stack)| start_stack),
         small_slice_bytes,
         deep_slice_bytes,
     })?;

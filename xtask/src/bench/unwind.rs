@@ -80,10 +80,7 @@ fn table(programs: &Programs, dir: &Path) -> Result<()> {
         }
         perf.push(perf_bytes(dir)?);
     }
-    println!(
-        "{:14}{:>14}{:>22}{:>20}",
-        "", "BPF ns a run", "archive bytes a sample", "CPU µs a sample"
-    );
+    println!("{:14}{:>14}{:>22}{:>20}", "", "BPF ns a run", "bytes a sample", "CPU µs a sample");
     let of = |costs: &[Cost], what: fn(&Cost) -> f64| median(costs.iter().map(what).collect());
     let whole = costs.each_ref().map(|costs| {
         [of(costs, |c| c.bpf_ns), of(costs, |c| c.archive_bytes), of(costs, |c| c.cpu_us)]

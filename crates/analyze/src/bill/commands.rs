@@ -21,7 +21,11 @@ impl Why {
             | Self::Deleted
             | Self::NoLines(_)
             | Self::NoKernelLines => true,
-            Self::Unknown | Self::RunTimeCode(_) | Self::Hidden | Self::Nameless(_) => false,
+            Self::Unknown
+            | Self::RunTimeCode(_)
+            | Self::Hidden
+            | Self::NotCopied
+            | Self::Nameless(_) => false,
         }
     }
 }

@@ -56,6 +56,8 @@ pub enum Why {
     RunTimeCode(Runtime),
     /// The kernel hid its names from the recorder.
     Hidden,
+    /// The kernel's names were not recorded, and no copy of them is here.
+    NotCopied,
     /// Nothing is known that would help.
     Nameless(NoName),
     /// There are names, by a symbol table, but no debug information.
@@ -76,6 +78,7 @@ impl Why {
             Self::Unknown => "build not recorded",
             Self::RunTimeCode(_) => "made at run time",
             Self::Hidden => "hidden by the kernel",
+            Self::NotCopied => "not recorded",
             Self::Nameless(reason) => reason.describe(),
             Self::NoLines(source) => source.describe(),
             Self::NoKernelLines => "kallsyms",
@@ -151,6 +154,7 @@ fn why_nameless(module: &ModuleUse) -> Why {
             Why::RunTimeCode(Runtime::of(module.made_by.as_ref()))
         }
         (_, NoName::KernelHidden) => Why::Hidden,
+        (ModuleKind::Kernel | ModuleKind::KernelModule, NoName::NoFile) => Why::NotCopied,
         _ => Why::Nameless(reason),
     }
 }

@@ -118,6 +118,16 @@ fn note(item: &Item) -> Option<String> {
              root or with CAP_SYSLOG.",
             name(&item.host)
         )),
+        Why::NotCopied if item.build_id.is_empty() => Some(format!(
+            "For names of {}'s kernel: its build-id is not recorded; `perf record` states it when it \
+             writes a file and does not compress (-z).",
+            name(&item.host)
+        )),
+        Why::NotCopied => Some(format!(
+            "For names of {}'s kernel: `perf archive` there packs a copy of them; unpack it here and \
+             give its folder by --debug-dir.",
+            name(&item.host)
+        )),
         Why::NoKernelLines => Some(format!(
             "For the kernel: ./debug needs the vmlinux of that build-id, from the package of debug \
              symbols of Linux {}.",

@@ -32,7 +32,7 @@ fn analyze(case: &Path, arguments: &str) -> String {
 
 /// Compares with `expected/NAME` for 1, 2 and 16 threads, without a symbol cache, with an empty one
 /// and with the one that is full then; `BLESS=1` writes it.
-fn golden(name: &str, arguments: &str, expected: &str) {
+pub fn golden(name: &str, arguments: &str, expected: &str) {
     let case = case(name);
     let path = case.join("expected").join(expected);
     let actual = analyze(&case, arguments);

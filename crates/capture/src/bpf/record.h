@@ -97,6 +97,8 @@ struct config {
 	__u32 task_pid_offset;
 	__u32 task_stack_offset; /* of task_struct.stack; 0: not known */
 	__u32 task_fsbase_offset; /* of task_struct.thread.fsbase; 0: not known */
+	__u32 task_mm_offset;    /* of task_struct.mm; 0: not known */
+	__u32 mm_start_stack_offset; /* of mm_struct.start_stack */
 	__u32 small_slice_bytes; /* at most, of every stack; 0: no slices */
 	__u32 deep_slice_bytes;  /* at most, where a chain is not to be trusted; the same: always */
 };
@@ -104,6 +106,6 @@ struct config {
 _Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");
 _Static_assert(sizeof(struct counters) == 56, "user space reads it as seven numbers");
 _Static_assert(sizeof(struct go_program) == 40, "no padding: its bytes come from user space");
-_Static_assert(sizeof(struct config) == 40, "user space writes it as ten numbers");
+_Static_assert(sizeof(struct config) == 48, "user space writes it as twelve numbers");
 
 #endif

@@ -125,6 +125,8 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, task_pid_offset),
 	offsetof(struct config, task_stack_offset),
 	offsetof(struct config, task_fsbase_offset),
+	offsetof(struct config, task_mm_offset),
+	offsetof(struct config, mm_start_stack_offset),
 	offsetof(struct config, small_slice_bytes),
 	offsetof(struct config, deep_slice_bytes),
 	sizeof(struct roots),
@@ -275,6 +277,27 @@ static __always_inline int is_trusted(__u32 tgid, __u64 outermost)
 			 outermost == known->addresses[2] || outermost == known->addresses[3]);
 }
 
+/* Where the stack of the process's first thread starts: above it are arguments and environment, and no
+ * frame. 0: not known. */
+static __always_inline __u64 first_stack_start(void)
+{
+	const char *task = (const char *)bpf_get_current_task(), *mm = 0;
+	__u64 start = 0;
+
+	if (!config.task_mm_offset ||
+	    bpf_probe_read_kernel(&mm, sizeof(mm), task + config.task_mm_offset) ||
+	    bpf_probe_read_kernel(&start, sizeof(start), mm + config.mm_start_stack_offset))
+		return 0;
+	return start;
+}
+
+static __always_inline __u32 deep_slice(__u64 sp)
+{
+	__u64 rest = first_stack_start() - sp;
+
+	return rest < config.deep_slice_bytes ? rest & -sizeof(__u64) : config.deep_slice_bytes;
+}
+
 /* How much of the stack is wanted: of a trusted chain what lies below the end of the frame that the frame
  * pointer is at, because above it the chain says it all; else much. */
 static __always_inline __u32 wanted_stack(const struct pt_regs *regs, __u32 tgid, __u64 outermost)
@@ -284,18 +307,21 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, __u32 tgid
 	if (regs->rsp % sizeof(__u64))
 		return 0;
 	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(tgid, outermost))
-		return config.deep_slice_bytes;
+		return deep_slice(regs->rsp);
 	if (near < config.small_slice_bytes && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
 		return near;
 	return config.small_slice_bytes;
 }
 
-/* Copies the stack page by page, as far as it can be read. */
+/* Copies the stack as far as it can be read: all at once where its end lies further up, for certain or most
+ * probably, else page by page. */
 static __always_inline __u32 copy_stack(char *to, __u64 from, __u32 wanted)
 {
 	__u64 done = 0, piece, at;
 	int i;
 
+	if (wanted < MAX_SLICE_BYTES && !bpf_probe_read_user(to, wanted, (const void *)from))
+		return wanted;
 	for (i = 0; i <= MAX_SLICE_BYTES / PAGE_BYTES && done < wanted; i++) {
 		piece = PAGE_BYTES - ((from + done) & (PAGE_BYTES - 1));
 		if (piece > wanted - done)

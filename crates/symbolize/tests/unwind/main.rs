@@ -231,6 +231,33 @@ fn stacks_are_whole_while_exceptions_pass() {
     assert_eq!(seen, BTreeSet::from(expected));
 }
 
+/// What a program keeps on its stack is no matter: with every word there the stacks are the same.
+#[test]
+fn masking_loses_no_frame() {
+    for flags in [&["-O2"][..], &["-O2", "-fno-omit-frame-pointer"]] {
+        let program = traced::compile("shapes.c", "gcc", flags);
+        let (mut samples, mut words, mut kept) = (0, 0, 0);
+        for (what, _) in SHAPES {
+            let traced = Traced::run(&program, what);
+            for sample in &traced.samples {
+                let (masked, all) = (traced.slice(sample, usize::MAX), traced.unmasked(sample));
+                let (found, end) = traced.unwind_slice(sample, &masked);
+                let (truth, true_end) = traced.unwind_slice(sample, &all);
+                // While longjmp loads the registers, both stop, each at another word.
+                if true_end == WalkEnd::Root || end == WalkEnd::Root {
+                    assert_eq!((&found, end), (&truth, true_end), "{what}");
+                } else {
+                    assert_eq!(what, "jumped", "{}", traced.describe(&truth));
+                }
+                (samples, words, kept) =
+                    (samples + 1, words + all.kept.len(), kept + masked.kept.len());
+            }
+        }
+        println!("{flags:?}: {samples} samples, {kept} of {words} words kept");
+        assert!(samples > 5_000 && kept * 3 < words, "{samples}: {kept} of {words} words kept");
+    }
+}
+
 #[test]
 fn samples_hold_no_more_than_production_keeps() {
     let program = traced::compile("shapes.c", "gcc", &["-O2"]);

@@ -160,6 +160,18 @@ impl Traced {
         Slice { looked_at_words: looked_at.len() as u32, kept }
     }
 
+    /// Every register and word of a sample: what is no code is a number, told by its distance.
+    pub fn unmasked(&self, sample: &Sample) -> Slice {
+        let keep = |value: u64| match self.code(value) {
+            Some((module, address)) => KeptValue::Code { module, address },
+            None => KeptValue::Stack(value.wrapping_sub(sample.registers[RSP])),
+        };
+        let registers = sample.registers.iter().zip(0..).filter(|(_, n)| *n != RIP as u32);
+        let words = sample.words.iter().zip(0..).map(|(word, n)| (word, Kept::place_of_word(n)));
+        let kept = registers.chain(words).map(|(value, place)| Kept { place, value: keep(*value) });
+        Slice { looked_at_words: sample.words.len() as u32, kept: kept.collect() }
+    }
+
     /// What a walk along frame pointers records.
     pub fn chain(&self, sample: &Sample) -> Vec<(ModuleId, u64)> {
         let mut chain = vec![self.code(sample.registers[RIP]).expect("the leaf is code")];
@@ -182,12 +194,16 @@ impl Traced {
 
     /// The stack of a sample of whose stack the first words are looked at.
     pub fn unwind(&self, sample: &Sample, looked_at_words: usize) -> (Vec<Frame>, WalkEnd) {
+        self.unwind_slice(sample, &self.slice(sample, looked_at_words))
+    }
+
+    /// The stack of a sample of which this was kept.
+    pub fn unwind_slice(&self, sample: &Sample, slice: &Slice) -> (Vec<Frame>, WalkEnd) {
         let chain = self.chain(sample);
-        let slice = self.slice(sample, looked_at_words);
         let mut walker = Walker::new(Machine::X86_64).unwrap();
         let mut rules = self.rules.borrow_mut();
         let walk =
-            walker.walk(Recorded { path: &chain, goroutine: &[] }, &slice, &mut *rules).unwrap();
+            walker.walk(Recorded { path: &chain, goroutine: &[] }, slice, &mut *rules).unwrap();
         (walk.frames.to_vec(), walk.end)
     }
 

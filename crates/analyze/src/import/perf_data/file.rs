@@ -82,7 +82,7 @@ pub(super) struct About {
     pub(super) build_ids: FxHashMap<Vec<u8>, Vec<u8>>,
     /// Of the kernel's own image, under whatever path.
     pub(super) kernel_build_id: Vec<u8>,
-    /// Whether the file was finished.
+    /// Whether all of the features are there.
     pub(super) has_features: bool,
 }
 
@@ -295,18 +295,19 @@ fn read_features<R: Read + Seek>(
 ) -> io::Result<()> {
     let is_set = |number: &u32| bits[*number as usize / 64] >> (number % 64) & 1 != 0;
     let numbers: Vec<u32> = (0..feature::BITS).filter(is_set).collect();
+    let file_bytes = input.seek(SeekFrom::End(0))?;
     input.seek(SeekFrom::Start(at))?;
     let table = read_up_to(input, numbers.len() as u64 * 16)?;
     about.has_features = table.len() == numbers.len() * 16;
     let mut fields = Bytes(&table);
     for number in numbers {
         let Some(place) = section(&mut fields) else { break };
-        if !feature::USED.contains(&number) {
-            continue;
+        let end = place.offset.checked_add(place.bytes);
+        about.has_features &= end.is_some_and(|end| end <= file_bytes);
+        if feature::USED.contains(&number) {
+            let content = read_section(input, place, MAX_FEATURE_BYTES)?;
+            about.add_feature(number, &content);
         }
-        let content = read_section(input, place, MAX_FEATURE_BYTES)?;
-        about.has_features &= content.len() as u64 == place.bytes.min(MAX_FEATURE_BYTES);
-        about.add_feature(number, &content);
     }
     Ok(())
 }

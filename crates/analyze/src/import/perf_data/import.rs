@@ -39,6 +39,8 @@ pub(super) struct Import<W: Write> {
     ledger: FxHashMap<(usize, u32), CpuLedger>,
     /// Of each event: lost by what buffers say, and by what is counted otherwise.
     lost: Vec<(u64, u64)>,
+    /// Of each event: the weight of its samples.
+    weights: Vec<u64>,
     /// First and last time of samples, and until when they are written.
     times_ns: Option<(u64, u64)>,
     flushed_ns: u64,
@@ -59,9 +61,9 @@ impl<W: Write> Import<W> {
             Data::Rest { .. } => None,
         };
         if !about.has_features {
-            let finished =
-                "perf did not finish the file: build-ids and names of events are missing";
-            statements.push(finished.to_owned());
+            let lacks = "what perf states at the end of a file is cut off or was never written \
+                         (build-ids, names of events, the host)";
+            statements.push(lacks.to_owned());
         }
         let mut records = Records::new(input, bytes);
         let mut first = Vec::new();
@@ -116,6 +118,7 @@ impl<W: Write> Import<W> {
             rows: Rows::new(&about),
             ledger: FxHashMap::default(),
             lost: vec![(0, 0); events],
+            weights: vec![0; events],
             times_ns: None,
             flushed_ns: 0,
             bad_records: 0,
@@ -205,7 +208,11 @@ impl<W: Write> Import<W> {
         let attribute = &self.about.attributes[event.unwrap_or(0)];
         let sample = event.and_then(|_| Sample::read(attribute, record.body));
         let event = event.unwrap_or(0);
-        let Some(sample) = sample else {
+        let weight = sample.and_then(|sample| {
+            let weight = attribute.weight(sample.period);
+            Some((weight, self.weights[event].checked_add(weight)?))
+        });
+        let (Some(sample), Some((weight, sum))) = (sample, weight) else {
             let line = self.line(event, 0);
             line.fired += 1;
             line.dropped[DropCause::BadRecord as usize] += 1;
@@ -214,12 +221,12 @@ impl<W: Write> Import<W> {
         let cpu = sample.cpu.min(MAX_CPUS - 1);
         let (first_ns, last_ns) = self.times_ns.unwrap_or((time_ns, time_ns));
         self.times_ns = Some((first_ns.min(time_ns), last_ns.max(time_ns)));
-        let weight = attribute.weight(sample.period);
         // The time of an idle CPU is nobody's.
         if sample.pid == 0 && attribute.is_cpu_time() {
             self.line(event, cpu).idle += 1;
             return Ok(());
         }
+        self.weights[event] = sum;
         let (thread, stack) = self.rows.sampled(&mut self.writer, attribute, &sample, record.misc);
         self.writer.sample(&archive::Sample {
             event: EventId(event as u32 + 1),

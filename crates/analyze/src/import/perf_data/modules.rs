@@ -61,7 +61,10 @@ impl Modules {
                 let mut image = Module::new(ModuleKind::Kernel, "[kernel]");
                 // The place of the symbol that follows the name stands where files have their offset.
                 image.runtime_base = if symbol == b"_text" { mapped.file_offset } else { 0 };
-                image.build_id = BuildId::new(&about.kernel_build_id);
+                image.build_id = match mapped.build_id.is_empty() {
+                    true => BuildId::new(&about.kernel_build_id),
+                    false => mapped.build_id,
+                };
                 image
             }
             None => {

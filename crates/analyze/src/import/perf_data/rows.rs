@@ -112,7 +112,8 @@ impl Rows {
     fn map(&mut self, about: &About, mapped: &Mapped<'_>) {
         let end = mapped.start.saturating_add(mapped.bytes);
         if mapped.is_kernel || mapped.pid == KERNEL_PID {
-            if mapped.is_kernel && mapped.is_executable {
+            // With build-ids in them, mappings of the kernel state no protection.
+            if mapped.is_kernel {
                 let region = self.modules.kernel(mapped, end, about);
                 self.kernel.insert(mapped.start, region);
                 self.kernel_context += 1;
