@@ -152,12 +152,15 @@ static __always_inline struct counters *own_counters(void)
 	return bpf_map_lookup_elem(&counters, &zero);
 }
 
-/* Bytes of a stack that was taken: what bpf_get_stack() returned, or nothing on an error. The mask
- * changes no value that can occur; it shows the verifier the bound after clang has shuffled it. */
+/* Bytes of a stack that was taken: what bpf_get_stack() returned, or nothing on an error. Without a branch, which
+ * clang would make of a comparison: the verifier would follow the rest of the program once for each way. The last
+ * mask changes no value that can occur; it shows the verifier the bound. */
 static __always_inline __u64 taken(long returned)
 {
-	__u64 bytes = returned < 0 ? 0 : returned;
+	__u64 bytes = returned, error = returned >> 63;
 
+	asm volatile("" : "+r"(error));
+	bytes &= ~error;
 	bytes &= 0x3ff;
 	return bytes;
 }
