@@ -10,24 +10,13 @@
 //! words are looked up one byte below. What merely looks like code is kept too: nothing tells a stale
 //! return address from a live one here.
 //!
-//! A pointer into the stack serves unwinding where it is a frame's address. Then code stands close to what it
-//! points to, because that is a return address (`c`: a code word, `p`: the pointer):
-//!
-//! ```text
-//! what it is                                               where code stands
-//! saved frame pointer                                      one word above where it points
-//! saved address above the return address, by which
-//! functions that align their frame find it (DRAP)          one word below
-//! stack pointer at a call                                  right there
-//! rbx of the dynamic linker's _dl_runtime_resolve          three words above
-//! interrupted stack pointer, in a signal's frame           the word above its own place (rip)
-//! ```
+//! Which pointers may serve, [`Slice::drop_pointers_of_no_frame`] says.
 
 use profile::{Kept, KeptValue, ModuleId, Slice};
 
 use crate::decode::Words;
 use crate::maps::{AddressMap, Region};
-use crate::record::{MAX_SLICE_BYTES, REGISTERS};
+use crate::record::REGISTERS;
 
 /// DWARF numbers on x86-64.
 const STACK_POINTER: u32 = 7;
@@ -44,11 +33,6 @@ pub(crate) struct Place {
     pub(crate) module: ModuleId,
     pub(crate) base: u64,
 }
-
-/// Words of the largest slice.
-const MAX_WORDS: usize = MAX_SLICE_BYTES as usize / 8;
-/// Where code stands around what a pointer that serves unwinding points to, in words.
-const CODE_AROUND: [i64; 4] = [-1, 0, 1, 3];
 
 /// Finds where code addresses are in the archive.
 struct Code<'a, F> {
@@ -78,32 +62,6 @@ impl<'a, F: FnMut(&'a Region) -> Place> Code<'a, F> {
     }
 }
 
-/// A bit for each word of a slice: whether it is code.
-struct CodeWords([u64; MAX_WORDS.div_ceil(64)]);
-
-impl CodeWords {
-    fn add(&mut self, word: usize) {
-        if let Some(bits) = self.0.get_mut(word / 64) {
-            *bits |= 1 << (word % 64);
-        }
-    }
-
-    fn contains(&self, word: i64) -> bool {
-        let bits = usize::try_from(word / 64).ok().and_then(|index| self.0.get(index));
-        word >= 0 && bits.is_some_and(|bits| bits & 1 << (word % 64) != 0)
-    }
-
-    /// Whether a pointer to `target`, in bytes above the stack pointer, may serve unwinding. `own`: the
-    /// word it stands in, or -1 for a register.
-    fn may_serve(&self, target: u64, own: i64) -> bool {
-        let word = (target / 8).cast_signed();
-        target.is_multiple_of(8)
-            && word > own
-            && (CODE_AROUND.iter().any(|above| self.contains(word + above))
-                || (own >= 0 && self.contains(own + 1)))
-    }
-}
-
 /// Masks what was recorded into `slice`, which is overwritten. `place_of` is asked about a mapping only
 /// when a kept word lies in it. False: no registers were recorded.
 pub(crate) fn mask<'a>(
@@ -130,18 +88,10 @@ pub(crate) fn mask<'a>(
         slice.kept.extend(value(word).map(|value| Kept { place, value }));
     }
     slice.looked_at_words = stack.len() as u32;
-    let mut code_words = CodeWords([0; _]);
-    for (index, word) in stack.iter().enumerate() {
-        let Some(value) = value(word) else { continue };
-        if matches!(value, KeptValue::Code { .. }) {
-            code_words.add(index);
-        }
-        slice.kept.push(Kept { place: Kept::place_of_word(index as u32), value });
+    for (place, word) in (Kept::place_of_word(0)..).zip(stack.iter()) {
+        slice.kept.extend(value(word).map(|value| Kept { place, value }));
     }
-    slice.kept.retain(|kept| match kept.value {
-        KeptValue::Code { .. } => true,
-        KeptValue::Stack(target) => code_words.may_serve(target, kept.word().map_or(-1, i64::from)),
-    });
+    slice.drop_pointers_of_no_frame();
     true
 }
 

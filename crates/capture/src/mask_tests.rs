@@ -121,6 +121,7 @@ fn the_ends_of_mappings_are_exact() {
 
 #[test]
 fn the_largest_slice_is_looked_at_to_its_end() {
+    const MAX_WORDS: usize = (64 << 10) / 8;
     let mut stack = vec![0; MAX_WORDS];
     stack[0] = SP + MAX_WORDS as u64 * 8 - 16;
     stack[MAX_WORDS - 1] = PROGRAM + 0x20;

@@ -60,7 +60,65 @@ impl Kept {
     }
 }
 
+/// A bit for each word of a slice: whether it is code.
+struct CodeWords([u64; MAX_WORDS / 64]);
+
+/// Words of the longest slice: 64 KiB.
+const MAX_WORDS: usize = (64 << 10) / 8;
+/// Where code stands around what a pointer that serves unwinding points to, in words.
+const CODE_AROUND: [i64; 4] = [-1, 0, 1, 3];
+
+impl CodeWords {
+    fn of(kept: &[Kept]) -> Self {
+        let mut words = Self([0; _]);
+        for one in kept {
+            if let (Some(word), KeptValue::Code { .. }) = (one.word(), one.value)
+                && let Some(bits) = words.0.get_mut(word as usize / 64)
+            {
+                *bits |= 1 << (word % 64);
+            }
+        }
+        words
+    }
+
+    fn contains(&self, word: i64) -> bool {
+        let bits = usize::try_from(word / 64).ok().and_then(|index| self.0.get(index));
+        word >= 0 && bits.is_some_and(|bits| bits & 1 << (word % 64) != 0)
+    }
+
+    /// `target`: in bytes above the stack pointer. `own`: the word that points there, -1 for a register.
+    fn may_be_of_a_frame(&self, target: u64, own: i64) -> bool {
+        let word = (target / 8).cast_signed();
+        target.is_multiple_of(8)
+            && word > own
+            && (CODE_AROUND.iter().any(|above| self.contains(word + above))
+                || (own >= 0 && self.contains(own + 1)))
+    }
+}
+
 impl Slice {
+    /// Drops pointers into the stack that are of no frame. One that unwinding needs points up, and code
+    /// stands close to where it points, because that is a return address; or close to itself:
+    ///
+    /// ```text
+    /// what it is                                               where code stands
+    /// saved frame pointer                                      one word above where it points
+    /// saved address above the return address, by which
+    /// functions that align their frame find it (DRAP)          one word below
+    /// stack pointer at a call                                  right there
+    /// rbx of the dynamic linker's _dl_runtime_resolve          three words above
+    /// interrupted stack pointer, in a signal's frame           the word above its own place (rip)
+    /// ```
+    pub fn drop_pointers_of_no_frame(&mut self) {
+        let code = CodeWords::of(&self.kept);
+        self.kept.retain(|kept| match kept.value {
+            KeptValue::Code { .. } => true,
+            KeptValue::Stack(target) => {
+                code.may_be_of_a_frame(target, kept.word().map_or(-1, i64::from))
+            }
+        });
+    }
+
     /// What stood at a place, if it was kept.
     #[must_use]
     pub fn at(&self, place: u32) -> Option<KeptValue> {

@@ -94,6 +94,10 @@ struct Part<'t, 'f> {
     goroutine: Vec<(profile::ModuleId, u64)>,
 }
 
+/// Recorders end at some hundred frames. A forged trie as deep as its block allows, with a slice for each of its
+/// stacks, would take hours.
+const MAX_CHAIN: usize = 10_000;
+
 /// A stack, and its path in the part's trie.
 struct Row {
     stack: StackId,
@@ -126,7 +130,8 @@ impl<'t, 'f> Part<'t, 'f> {
         let row = tables.stacks.get(stack);
         for (path, leaf) in [(&mut self.path, row.user), (&mut self.goroutine, row.goroutine)] {
             path.clear();
-            path.extend(tables.nodes.walk(leaf).map(|(_, node)| (node.module, node.address)));
+            let nodes = tables.nodes.walk(leaf).take(MAX_CHAIN);
+            path.extend(nodes.map(|(_, node)| (node.module, node.address)));
         }
         let recorded = Recorded { path: &self.path, goroutine: &self.goroutine };
         let Some(walk) = walker.walk(recorded, slice, &mut self.rules) else { return };

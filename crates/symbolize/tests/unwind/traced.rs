@@ -157,7 +157,9 @@ impl Traced {
             .chain(words)
             .filter_map(|(place, value)| Some(Kept { place, value: keep(value)? }))
             .collect();
-        Slice { looked_at_words: looked_at.len() as u32, kept }
+        let mut slice = Slice { looked_at_words: looked_at.len() as u32, kept };
+        slice.drop_pointers_of_no_frame();
+        slice
     }
 
     /// Every register and word of a sample: what is no code is a number, told by its distance.
