@@ -4,7 +4,7 @@ use std::mem::{offset_of, size_of};
 
 use crate::record::{MAX_FRAMES, RECORD_LAYOUT, RecordHeader};
 
-/// How the walk along user frame pointers ended, as the BPF program saw it (`enum user_end`).
+/// How the walk along user frame pointers ended, as the BPF program saw it (`enum walk_end`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WalkEnd {
     /// The kernel's own walk does not say.
@@ -37,6 +37,8 @@ pub(crate) struct RawSample<'a> {
     /// Of a Go program whose thread is on another stack than the goroutine it works for: where that will go on,
     /// and its callers.
     pub(crate) goroutine: Words<'a>,
+    /// How that ended.
+    pub(crate) goroutine_end: WalkEnd,
     /// User registers: none, or those of [`crate::record::REGISTERS`].
     pub(crate) registers: Words<'a>,
     /// User stack from the stack pointer upwards, a whole number of words.
@@ -133,14 +135,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     let (kernel, rest) = rest.split_at(lengths[1]);
     let (goroutine, rest) = rest.split_at(lengths[2]);
     let (registers, stack) = rest.split_at(lengths[3]);
-    let walk_end = match u8_at(record, offset_of!(RecordHeader, user_end))? {
-        0 => WalkEnd::Unknown,
-        1 => WalkEnd::Zero,
-        2 => WalkEnd::Fault,
-        3 => WalkEnd::Limit,
-        4 => WalkEnd::NotCode,
-        other => return Err(BadRecord::WalkEnd(other)),
-    };
+    let walk_ends = u8_at(record, offset_of!(RecordHeader, walk_ends))?;
     let comm = &record[offset_of!(RecordHeader, comm)..HEADER];
     let comm_end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
     Ok(RawSample {
@@ -152,11 +147,23 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
         comm: &comm[..comm_end],
         kernel: Words(kernel),
         user: Words(user),
-        walk_end,
+        walk_end: walk_end(walk_ends & 0xf)?,
         goroutine: Words(goroutine),
+        goroutine_end: walk_end(walk_ends >> 4)?,
         registers: Words(registers),
         stack: Words(stack),
     })
+}
+
+fn walk_end(number: u8) -> Result<WalkEnd, BadRecord> {
+    match number {
+        0 => Ok(WalkEnd::Unknown),
+        1 => Ok(WalkEnd::Zero),
+        2 => Ok(WalkEnd::Fault),
+        3 => Ok(WalkEnd::Limit),
+        4 => Ok(WalkEnd::NotCode),
+        other => Err(BadRecord::WalkEnd(other)),
+    }
 }
 
 /// Frames a stack can have at most: the smaller of our limit and the kernel's.
@@ -250,8 +257,10 @@ pub(crate) mod tests {
         newer[offset_of!(RecordHeader, layout)] = 9;
         assert_eq!(decode(&newer), Err(BadRecord::Layout(9)));
         let mut odd = whole;
-        odd[offset_of!(RecordHeader, user_end)] = 77;
-        assert_eq!(decode(&odd), Err(BadRecord::WalkEnd(77)));
+        odd[offset_of!(RecordHeader, walk_ends)] = 0x27;
+        assert_eq!(decode(&odd), Err(BadRecord::WalkEnd(7)));
+        odd[offset_of!(RecordHeader, walk_ends)] = 0x51;
+        assert_eq!(decode(&odd), Err(BadRecord::WalkEnd(5)));
     }
 
     #[test]

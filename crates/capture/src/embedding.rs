@@ -17,10 +17,14 @@ use crate::unwind_image::UnwindImage;
 const SECTION: &str = "unwind";
 /// Files held open until their turn comes.
 const MAX_WAITING: usize = 128;
-/// At most so much is read at a flush, if it is not the last of its epoch: rings fill meanwhile.
+/// No further module is begun at a flush, if it is not the last of its epoch, when so much was read: rings fill
+/// meanwhile.
 const BYTES_A_FLUSH: u64 = 4 << 20;
 /// Of the whole recording, before compression.
 const MAX_BYTES: u64 = 256 << 20;
+
+/// Build-id, or device and inode where there is none.
+type Build = (BuildId, (u32, u32), u64);
 
 /// What came of it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -37,8 +41,9 @@ pub(crate) struct Embedded {
 /// The modules whose turn is to come, and those that are done.
 #[derive(Default, Debug)]
 pub(crate) struct Embedding {
-    waiting: VecDeque<(ModuleId, File)>,
-    seen: FxHashSet<(BuildId, (u32, u32), u64)>,
+    waiting: VecDeque<(ModuleId, Build, File)>,
+    /// Waiting, or embedded.
+    seen: FxHashSet<Build>,
     done: Embedded,
 }
 
@@ -48,13 +53,15 @@ impl Embedding {
         let place =
             if module.build_id.is_empty() { (module.dev, module.inode) } else { ((0, 0), 0) };
         let is_program = module.kind == ModuleKind::File && !module.segments.is_empty();
-        if !is_program || !self.seen.insert((module.build_id, place.0, place.1)) {
+        let build = (module.build_id, place.0, place.1);
+        if !is_program || self.seen.contains(&build) {
             return;
         }
         if self.waiting.len() >= MAX_WAITING {
             self.done.left_out += 1;
         } else {
-            self.waiting.push_back((id, file));
+            self.seen.insert(build);
+            self.waiting.push_back((id, build, file));
         }
     }
 
@@ -66,10 +73,10 @@ impl Embedding {
     ) -> Result<(), archive::Error> {
         let until = self.done.bytes + BYTES_A_FLUSH;
         while all || self.done.bytes < until {
-            let Some((id, file)) = self.waiting.pop_front() else { break };
+            let Some((id, build, file)) = self.waiting.pop_front() else { break };
             let plan = UnwindImage::plan(|offset, length| read_fully(&file, offset, length));
             let Some(image) = plan else {
-                self.done.without += 1;
+                self.without(build);
                 continue;
             };
             if self.done.bytes + image.bytes() > MAX_BYTES {
@@ -78,10 +85,16 @@ impl Embedding {
                 self.done.modules += 1;
                 self.done.bytes += image.bytes();
             } else {
-                self.done.without += 1;
+                self.without(build);
             }
         }
         Ok(())
+    }
+
+    /// Another file may say that it is of the same build, and be right.
+    fn without(&mut self, build: Build) {
+        self.seen.remove(&build);
+        self.done.without += 1;
     }
 
     /// What came of it so far.

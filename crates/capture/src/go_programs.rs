@@ -32,10 +32,10 @@ impl GoPrograms {
         (program.is_some() || before.is_some_and(|(_, was_go)| was_go)).then_some(program)
     }
 
-    /// Forgets a process that ended. Returns whether it was a Go program.
+    /// Forgets a process that ended, and its earlier images: the last one need not have had a sample. Returns whether it was a Go program.
     pub(crate) fn forget(&mut self, pid: u32, uid: u64) -> bool {
         match self.looked_at.get(&pid) {
-            Some((known, _)) if *known == uid => {
+            Some((known, _)) if *known <= uid => {
                 self.looked_at.remove(&pid).is_some_and(|(_, is_go)| is_go)
             }
             _ => false,

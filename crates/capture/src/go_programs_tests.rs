@@ -35,8 +35,8 @@ fn a_go_program_is_noted_once_with_the_address_in_its_process() {
     assert_eq!(programs.note(processes.get(PID).unwrap()), Some(Some(program)));
     assert_eq!(programs.note(processes.get(PID).unwrap()), None);
     let uid = processes.get(PID).unwrap().uid;
-    assert!(!programs.forget(PID, uid + 1), "another image");
-    assert!(programs.forget(PID, uid));
+    assert!(!programs.forget(PID, uid - 1), "an earlier image than the one looked at");
+    assert!(programs.forget(PID, uid + 1), "that of a later one that had no sample");
     assert!(!programs.forget(PID, uid));
 }
 

@@ -3,7 +3,7 @@
 use std::mem::{offset_of, size_of};
 
 /// `RECORD_LAYOUT`.
-pub(crate) const RECORD_LAYOUT: u32 = 3;
+pub(crate) const RECORD_LAYOUT: u32 = 4;
 /// `MAX_FRAMES`.
 pub(crate) const MAX_FRAMES: usize = 127;
 
@@ -26,7 +26,7 @@ pub(crate) struct RecordHeader {
     pub(crate) user_bytes: i32,
     pub(crate) kernel_bytes: i32,
     pub(crate) register_count: u8,
-    pub(crate) user_end: u8,
+    pub(crate) walk_ends: u8,
     pub(crate) goroutine_bytes: u16,
     pub(crate) stack_bytes: u32,
     pub(crate) comm: [u8; 16],
@@ -186,7 +186,7 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(RecordHeader, user_bytes),
         offset_of!(RecordHeader, kernel_bytes),
         offset_of!(RecordHeader, register_count),
-        offset_of!(RecordHeader, user_end),
+        offset_of!(RecordHeader, walk_ends),
         offset_of!(RecordHeader, goroutine_bytes),
         offset_of!(RecordHeader, stack_bytes),
         offset_of!(RecordHeader, comm),

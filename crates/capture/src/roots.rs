@@ -96,10 +96,10 @@ impl LearntRoots {
         changed.then_some(roots)
     }
 
-    /// Forgets a process that ended. Returns whether it had roots.
+    /// Forgets a process that ended, and its earlier images: the last one need not have had a sample. Returns whether it had roots.
     pub(crate) fn forget(&mut self, pid: u32, uid: u64) -> bool {
         match self.processes.get(&pid) {
-            Some(process) if process.uid == uid => {
+            Some(process) if process.uid <= uid => {
                 self.processes.remove(&pid).is_some_and(|p| p.known != Roots::default())
             }
             _ => false,

@@ -152,11 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_hostile_says_nothing() {
+    fn what_is_cut_off_says_nothing_wrong_and_what_is_hostile_ends() {
         let whole = std::fs::read(LIBRARY).unwrap();
+        let truth = start_code(&whole).unwrap();
         for cut in (0..whole.len()).step_by(whole.len() / 97) {
-            start_code(&whole[..cut]);
+            let found = start_code(&whole[..cut]).unwrap_or_default();
+            assert!(found.0.iter().all(|start| truth.0.contains(start)), "cut at {cut}");
         }
+        assert_eq!(start_code(&whole[..4096]).unwrap_or_default(), StartCode::default());
         let head = whole.len().min(200 << 10);
         for at in (0..head).step_by(61) {
             let mut bytes = whole[..head].to_vec();

@@ -66,21 +66,24 @@ impl UnwindImage {
         let (rows, _) = pod::slice_from_bytes::<Section>(&rows, count as usize).ok()?;
         let names = rows.get(usize::from(header.e_shstrndx.get(LE).0))?;
         let names = whole(names.sh_offset.get(LE), names.sh_size.get(LE))?;
-        let name = |row: &Section| {
-            let rest = names.get(row.sh_name.get(LE) as usize..)?;
-            rest.split(|byte| *byte == 0).next()
+        let is_called = |row: &Section, name: &[u8]| {
+            let rest = names.get(row.sh_name.get(LE) as usize..).unwrap_or_default();
+            rest.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
         };
-        let mut tables = Vec::new();
-        let mut places = Vec::new();
-        for row in rows {
-            let Some(name) = name(row) else { continue };
-            let has_bytes = row.sh_type.get(LE) != SHT_NOBITS && row.sh_size.get(LE) > 0;
-            if TABLES.contains(&name) && has_bytes {
-                tables.push((name, *row));
-            } else if PLACES.contains(&name) {
-                places.push((name, *row));
-            }
-        }
+        let has_bytes =
+            |row: &Section| row.sh_type.get(LE) != SHT_NOBITS && row.sh_size.get(LE) > 0;
+        // The first of each name: a file may say that all its sections are one.
+        let tables: Vec<_> = TABLES
+            .into_iter()
+            .filter_map(|name| {
+                let row = rows.iter().find(|row| has_bytes(row) && is_called(row, name))?;
+                Some((name, *row))
+            })
+            .collect();
+        let places: Vec<_> = PLACES
+            .into_iter()
+            .filter_map(|name| Some((name, *rows.iter().find(|row| is_called(row, name))?)))
+            .collect();
         let fits =
             tables.iter().try_fold(0u64, |sum, (_, row)| sum.checked_add(row.sh_size.get(LE)))?;
         (!tables.is_empty() && fits <= MAX_BYTES).then(|| Self::of(header, &tables, &places))
@@ -229,5 +232,14 @@ mod tests {
                 assert!(bytes <= MAX_BYTES + 4096, "byte {at}: {bytes}");
             }
         }
+        // All sections are called .eh_frame.
+        let mut bytes = whole.clone();
+        let rows = size_of::<Header>()..headers;
+        let name = |row: usize| rows.start + row * size_of::<Section>();
+        let first: [u8; 4] = bytes[name(1)..name(1) + 4].try_into().unwrap();
+        for row in 1..6 {
+            bytes[name(row)..name(row) + 4].copy_from_slice(&first);
+        }
+        assert_eq!(plan(&bytes).unwrap().parts.len(), 1);
     }
 }

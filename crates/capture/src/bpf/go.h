@@ -44,7 +44,7 @@ static __always_inline __u64 waiting_goroutine(const struct go_program *go)
 static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	const struct go_program *go;
-	__u64 curg, sp, pc, frame[2];
+	__u64 curg, sp, pc, frame[2], bytes;
 
 	if (!config.task_fsbase_offset)
 		return 0;
@@ -69,7 +69,9 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 	to[0] = pc;
 	/* Through memory: else the verifier follows the loop once for each way to it. */
 	record->goroutine_pointer = frame[0];
-	return follow_frames(*(volatile __u64 *)&record->goroutine_pointer, to, record, &record->goroutine_end);
+	bytes = follow_frames(*(volatile __u64 *)&record->goroutine_pointer, to, record, &record->goroutine_end);
+	record->header.walk_ends |= record->goroutine_end << 4;
+	return bytes;
 }
 
 #endif

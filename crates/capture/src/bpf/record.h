@@ -9,7 +9,7 @@
 #define FLAMEARC_RECORD_H
 
 /* Changed with every change of struct record_header; user space refuses any other. */
-#define RECORD_LAYOUT 3
+#define RECORD_LAYOUT 4
 
 /* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
 #define MAX_FRAMES 127
@@ -24,8 +24,8 @@
 /* Return addresses at which the good chains of a process end. */
 #define MAX_ROOTS 4
 
-/* How the walk along user frame pointers ended. */
-enum user_end {
+/* How a walk along user frame pointers ended. */
+enum walk_end {
 	USER_END_UNKNOWN = 0, /* the kernel's own walk does not say */
 	USER_END_ZERO = 1,    /* a frame pointer of zero: the outermost frame */
 	USER_END_FAULT = 2,   /* the next frame could not be read */
@@ -51,7 +51,7 @@ struct record_header {
 	__s32 user_bytes;
 	__s32 kernel_bytes;
 	__u8 register_count;
-	__u8 user_end;
+	__u8 walk_ends; /* enum walk_end: low four bits of the user frames, high four of the goroutine's */
 	__u16 goroutine_bytes;
 	__u32 stack_bytes;
 	char comm[16];

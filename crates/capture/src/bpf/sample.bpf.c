@@ -104,7 +104,7 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, user_bytes),
 	offsetof(struct record_header, kernel_bytes),
 	offsetof(struct record_header, register_count),
-	offsetof(struct record_header, user_end),
+	offsetof(struct record_header, walk_ends),
 	offsetof(struct record_header, goroutine_bytes),
 	offsetof(struct record_header, stack_bytes),
 	offsetof(struct record_header, comm),
@@ -255,7 +255,7 @@ static __always_inline long walk_user(struct pt_regs *regs, struct scratch *reco
 	if (!regs->rip) /* a worker of io_uring: made by user space, but has no user code */
 		return 0;
 	record->words[0] = regs->rip;
-	return follow_frames(regs->rbp, record->words, record, &record->header.user_end);
+	return follow_frames(regs->rbp, record->words, record, &record->header.walk_ends);
 }
 
 static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
@@ -452,7 +452,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->tgid = tgid;
 	header->tid = (__u32)pid_tgid;
 	header->register_count = 0;
-	header->user_end = USER_END_UNKNOWN;
+	header->walk_ends = USER_END_UNKNOWN;
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));

@@ -11,7 +11,6 @@ use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
 use crate::mask::{Place, mask};
 use crate::process::Process;
-use crate::record::MAX_FRAMES;
 use crate::world::World;
 
 impl<W: Write> Recorder<W> {
@@ -74,9 +73,11 @@ impl<W: Write> Recorder<W> {
         world: &mut impl World,
     ) -> Option<Callers> {
         let (words, maps) = (sample.goroutine, process.maps()?);
-        let is_cut = words.len() >= MAX_FRAMES;
-        let walk_end = if is_cut { WalkEnd::Limit } else { WalkEnd::Zero };
-        let callers = self.callers(process, maps, (words, walk_end), sample.time_ns, world);
+        if words.len() == 0 {
+            return None;
+        }
+        let chain = (words, sample.goroutine_end);
+        let callers = self.callers(process, maps, chain, sample.time_ns, world);
         callers.path.is_some().then_some(callers)
     }
 

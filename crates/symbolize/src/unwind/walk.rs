@@ -30,6 +30,8 @@ use crate::elf::Machine;
 
 /// Deeper stacks are cut.
 const MAX_FRAMES: usize = 10_000;
+/// Of a goroutine are compared with the frames found; recorders end before.
+const MAX_GOROUTINE: usize = 128;
 
 /// Rules by address, wherever they come from.
 pub trait Rules {
@@ -182,13 +184,14 @@ impl Walker {
     /// with the goroutine's is dropped. Where they have nothing in common and no root was found, callers may
     /// be missing between.
     fn leave_for(&mut self, goroutine: &[(ModuleId, u64)], end: WalkEnd) -> bool {
-        let is_shared = |from: usize| {
-            let found = &self.frames[from..];
-            let mut tails = (0..goroutine.len()).map(|at| found.iter().zip(&goroutine[at..]));
-            tails.any(|mut pairs| pairs.all(|(f, other)| (f.module, f.address) == *other))
-        };
-        if let Some(from) = (1..self.frames.len()).find(|from| is_shared(*from)) {
-            self.frames.truncate(from);
+        // As many of the last frames as the goroutine has in a row, too.
+        let ends = (1..=goroutine.len().min(MAX_GOROUTINE)).map(|end| &goroutine[..end]);
+        let shared = ends.map(|chain| {
+            let pairs = self.frames[1..].iter().rev().zip(chain.iter().rev());
+            pairs.take_while(|(f, other)| (f.module, f.address) == **other).count()
+        });
+        if let Some(shared @ 1..) = shared.max() {
+            self.frames.truncate(self.frames.len() - shared);
             return true;
         }
         if goroutine.is_empty() || end == WalkEnd::Root {
