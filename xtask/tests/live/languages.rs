@@ -34,7 +34,9 @@ fn totals_of_pprof(program: &Path, profile: &Path) -> BTreeMap<String, f64> {
         let columns: Vec<&str> = row.split_whitespace().collect();
         let share = columns[4].trim_end_matches('%').parse().expect("a share");
         let name = columns[5..].join(" ");
-        (name.trim_end_matches(" (inline)").to_owned(), share)
+        // "(inline)" or "(partial-inline)" follows.
+        let name = name.split_once(" (").map_or(&*name, |(name, _)| name);
+        (name.to_owned(), share)
     })
     .collect()
 }

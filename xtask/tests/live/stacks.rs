@@ -178,12 +178,13 @@ fn stacks_of_a_program_with_frame_pointers_are_true_and_whole() {
     assert_true(&["-O2", "-fno-omit-frame-pointer"], "dwarf", 99);
 }
 
-/// `auto` takes small slices where chains usually end, and a program of many phases has ends that only
-/// look like its root: those stacks are cut, and say so.
+/// `auto` takes small slices where chains end as they should. With frame pointers, a phase that calls through
+/// code without them (`clock_gettime` of libc below the vDSO's) is noticed some chains late: until then the
+/// caller of that code is missing, and a marker says so.
 #[test]
 fn slices_where_they_are_needed_lead_to_true_stacks() {
-    assert_true(&["-O2", "-fomit-frame-pointer", "-Wl,-z,now"], "auto", 75);
-    assert_true(&["-O2", "-fno-omit-frame-pointer", "-fcf-protection"], "auto", 75);
+    assert_true(&["-O2", "-fomit-frame-pointer", "-Wl,-z,now"], "auto", 98);
+    assert_true(&["-O2", "-fno-omit-frame-pointer", "-fcf-protection"], "auto", 90);
 }
 
 #[test]
