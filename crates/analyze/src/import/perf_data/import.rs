@@ -18,6 +18,9 @@ use super::sideband::Sideband;
 
 /// Samples that are written together.
 const FLUSH_SAMPLES: usize = 65_536;
+/// Registers and stack words that are written together, as `capture` does: of copies of the stack, a few
+/// hundred samples hold more than all else that is pending.
+const FLUSH_SLICE_WORDS: usize = 1 << 17;
 /// CPUs that are counted apart; Linux knows no more.
 const MAX_CPUS: u32 = 8192;
 
@@ -238,10 +241,13 @@ impl<W: Write> Import<W> {
             ..archive::Sample::default()
         });
         self.line(event, cpu).fired += 1;
-        if self.writer.pending_samples() >= FLUSH_SAMPLES {
+        if self.writer.pending_samples() >= FLUSH_SAMPLES
+            || self.rows.stacks.pending_slice_words() >= FLUSH_SLICE_WORDS
+        {
             let ledger = self.ledger_rows();
             let flush = self.next_flush(&ledger);
             self.writer.flush(&flush).map_err(PerfDataError::Keep)?;
+            self.rows.stacks.flushed();
         }
         Ok(())
     }
@@ -312,5 +318,79 @@ fn add_feature(about: &mut About, record: Record<'_>) {
         && let Ok(number) = u32::try_from(u64::from_le_bytes(*number))
     {
         about.add_feature(number, section);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribute::Attribute;
+    use super::super::sideband::Mapped;
+    use super::*;
+
+    const CODE: u64 = 0x10_0000;
+    const WORDS: u64 = 8191;
+
+    /// An import of samples that copy the stack, of a process that has code from [`CODE`] on.
+    fn import() -> Import<Vec<u8>> {
+        let mut about = About { arch: "x86_64".into(), ..About::default() };
+        let mut event = Attribute::default();
+        event.sample_type = field::TID | field::REGS_USER | field::STACK_USER;
+        event.user_registers = 1 << 7 | 1 << 8;
+        about.attributes.push(event);
+        let mut import = Import::new(about, &[], Vec::new()).unwrap();
+        let code = Mapped {
+            pid: 1,
+            is_kernel: false,
+            is_executable: true,
+            start: CODE,
+            bytes: CODE,
+            file_offset: 0,
+            dev: (0, 0),
+            inode: 0,
+            inode_generation: 0,
+            build_id: profile::BuildId::default(),
+            path: b"/usr/bin/program",
+        };
+        import.rows.follow(&mut import.writer, &import.about, Sideband::Mapped(code), 0);
+        import
+    }
+
+    /// A sample whose stack is full of return addresses, or none.
+    fn sample(import: &mut Import<Vec<u8>>, return_to: Option<u64>) {
+        let words = if return_to.is_some() { WORDS } else { 0 };
+        let mut longs = vec![1 << 32 | 1, 2, 0x7fff_0000, CODE + 1, words * 8];
+        longs.extend(return_to.iter().cycle().take(words as usize));
+        longs.extend(return_to.map(|_| words * 8));
+        let body: Vec<u8> = longs.iter().flat_map(|long: &u64| long.to_le_bytes()).collect();
+        import.sample(1, Record { kind: kind::SAMPLE, misc: 2, body: &body }).unwrap();
+    }
+
+    #[test]
+    fn copies_of_the_stack_are_written_before_they_take_much_memory() {
+        let mut import = import();
+        for _ in 0..100 {
+            sample(&mut import, Some(CODE + 5));
+        }
+        assert_eq!(import.writer.pending_samples(), 100);
+        let words = WORDS as usize;
+        assert_eq!(import.rows.stacks.pending_slice_words(), words, "all are one row");
+        let mut most = 0;
+        for n in 0..100 {
+            sample(&mut import, Some(CODE + 6 + n));
+            most = most.max(import.rows.stacks.pending_slice_words());
+        }
+        assert!(most < FLUSH_SLICE_WORDS && most > FLUSH_SLICE_WORDS - words, "{most}");
+        assert!(import.writer.pending_samples() <= FLUSH_SLICE_WORDS / words);
+        let (bytes, statements) = import.finish(Vec::new()).unwrap();
+        assert!(statements.is_empty(), "{statements:?}");
+        let archive = archive::Archive::from_bytes(bytes).unwrap();
+        assert!(archive.damage().complete);
+        let slices = std::sync::atomic::AtomicUsize::new(0);
+        rayon::iter::ParallelIterator::for_each(archive.slice_blocks(), |block| {
+            block.unwrap().for_each(|_, _| {
+                slices.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        });
+        assert_eq!(slices.into_inner(), 101);
     }
 }

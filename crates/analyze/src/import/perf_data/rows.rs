@@ -33,7 +33,7 @@ pub(super) struct Rows {
     unknown_kernel: u32,
     /// Counts changes of the kernel's map.
     kernel_context: u64,
-    stacks: Stacks,
+    pub(super) stacks: Stacks,
     chain: Chain,
     path: Vec<Place>,
     made_of: Vec<u64>,
@@ -235,7 +235,7 @@ impl Rows {
             Some((module, before.wrapping_add(1)))
         });
         match slice {
-            Some(slice) => writer.sliced_stack(stack, &slice),
+            Some(slice) => self.stacks.sliced(writer, stack, slice),
             None => self.stacks.stack(writer, stack),
         }
     }
