@@ -17,8 +17,10 @@ use super::records::Record;
 const MAX_HELD_BYTES: usize = 64 << 20;
 /// What a record takes besides its bytes.
 const HELD_BYTES: usize = size_of::<Held>() + size_of::<Reverse<(u64, u64, HeldAt)>>();
-/// Buffers that are kept for use again.
+/// Buffers that are kept for use again, and how large one may be: a copy of a stack leaves none behind
+/// that the next small record would hold.
 const MAX_SPARE: usize = 1024;
+const MAX_SPARE_BYTES: usize = 4096;
 
 /// Index of [`Order::slots`].
 type HeldAt = usize;
@@ -56,7 +58,7 @@ impl Order {
         (slot.kind, slot.misc) = (record.kind, record.misc);
         slot.body.clear();
         slot.body.extend_from_slice(record.body);
-        self.held_bytes += record.body.len() + HELD_BYTES;
+        self.held_bytes += slot.body.capacity() + HELD_BYTES;
         self.newest_ns = self.newest_ns.max(time_ns);
         self.held.push(Reverse((time_ns, self.count, at)));
         self.count += 1;
@@ -83,9 +85,9 @@ impl Order {
         }
         self.held.pop();
         let slot = &mut self.slots[at];
-        self.held_bytes -= slot.body.len() + HELD_BYTES;
+        self.held_bytes -= slot.body.capacity() + HELD_BYTES;
         visit(time_ns, Record { kind: slot.kind, misc: slot.misc, body: &slot.body });
-        if self.free.len() >= MAX_SPARE {
+        if self.free.len() >= MAX_SPARE || slot.body.capacity() > MAX_SPARE_BYTES {
             slot.body = Vec::new();
         }
         self.free.push(at);
@@ -132,6 +134,22 @@ mod tests {
         }
         order.end();
         assert_eq!(drain(&mut order), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn small_records_do_not_hold_the_buffers_of_large_ones() {
+        let mut order = Order::default();
+        for body in [&[0; 60_000][..], &[0]] {
+            for time in 0..100 {
+                order.hold(time, Record { kind: 0, misc: 0, body });
+            }
+            let taken: usize = order.slots.iter().map(|slot| slot.body.capacity()).sum();
+            assert_eq!(order.held_bytes, taken + 100 * HELD_BYTES);
+            assert!(taken <= 100 * body.len().max(MAX_SPARE_BYTES), "{taken}");
+            order.end();
+            assert_eq!(drain(&mut order).len(), 100);
+            order.may_go_ns = 0;
+        }
     }
 
     #[test]
