@@ -10,7 +10,7 @@ use super::PerfDataError;
 use super::attribute::field;
 use super::facts::{clock, facts};
 use super::file::{About, Data};
-use super::order::Order;
+use super::order::{MAX_HELD_BYTES, Order};
 use super::records::{Record, Records, Stop, kind};
 use super::rows::Rows;
 use super::sample::Sample;
@@ -88,7 +88,7 @@ impl<W: Write> Import<W> {
             }
         };
         let mut import = Self::new(about, &first, out)?;
-        let mut order = Order::default();
+        let mut order = Order::new(MAX_HELD_BYTES);
         if ending.is_none() {
             let (kind, misc) = first_kind;
             import.take(Record { kind, misc, body: &first }, &mut order)?;
@@ -100,6 +100,10 @@ impl<W: Write> Import<W> {
             Some(Stop::Failed(error)) => return Err(PerfDataError::Read(error)),
             Some(Stop::Cut(cut)) => statements.push(cut.to_string()),
             None => {}
+        }
+        if order.late() > 0 {
+            let count = order.late();
+            statements.push(format!("{count} records came too late to be put in order"));
         }
         import.finish(statements)
     }
