@@ -10,7 +10,7 @@ use profile::{
 use rustc_hash::FxHashMap;
 
 use super::address_map::{AddressMap, Code, Region};
-use super::attribute::Attribute;
+use super::attribute::{Attribute, field};
 use super::bytes::Words;
 use super::file::About;
 use super::modules::Modules;
@@ -151,7 +151,8 @@ impl Rows {
             }
         };
         let stack = match (sample.registers, self.registers) {
-            (Some(registers), Some(machine)) if sample.stack.len() > 0 => {
+            // Even where no byte of the stack could be copied, registers say where the thread was.
+            (Some(registers), Some(machine)) if attribute.has(field::STACK_USER) => {
                 self.sliced_stack(writer, attribute, sample, misc, machine, registers)
             }
             _ => self.stack(writer, attribute, sample, misc),
