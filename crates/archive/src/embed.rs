@@ -12,8 +12,9 @@ use crate::{Archive, schema};
 
 /// A piece and its fields fit into one block.
 pub(crate) const PIECE_BYTES: usize = MAX_INFLATED_BYTES / 2;
-/// Nothing that is embedded is larger; a hostile file may say anything.
-const MAX_EMBEDDED_BYTES: usize = 256 << 20;
+/// Nothing that is embedded is larger; a hostile file may say anything. Pages of headers stand before up
+/// to 64 MiB of tables.
+const MAX_EMBEDDED_BYTES: u64 = (64 << 20) + (2 << 20);
 
 /// The blocks of one section.
 pub(crate) fn pieces<'a>(
@@ -52,19 +53,24 @@ impl Archive {
     /// `None` when there is none, or a piece of it is lost.
     #[must_use]
     pub fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
+        let places = self.embedded_places.get_or_init(|| self.find_embedded(&mut Inflater::new()));
+        let frames = places.get(&(module.0, section.as_bytes().to_vec()))?;
+        // Made for what is there only: most modules have nothing.
         let mut inflater = Inflater::new();
-        let places = self.embedded_places.get_or_init(|| self.find_embedded(&mut inflater));
         let mut content = Vec::new();
-        for frame in places.get(&(module.0, section.as_bytes().to_vec()))? {
+        for frame in frames {
             let piece = self.piece(&mut inflater, frame).ok()?;
             // In order, or a piece is lost; a second copy (of another epoch) begins again.
             if piece.at == 0 {
                 content.clear();
             }
-            if piece.at != content.len() as u64 || content.len() > MAX_EMBEDDED_BYTES {
+            if piece.at != content.len() as u64 || piece.total_bytes > MAX_EMBEDDED_BYTES {
                 return None;
             }
             content.extend_from_slice(&piece.content);
+            if content.len() as u64 > piece.total_bytes {
+                return None;
+            }
             if content.len() as u64 == piece.total_bytes {
                 return Some(content);
             }

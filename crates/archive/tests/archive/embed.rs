@@ -61,3 +61,14 @@ fn what_is_embedded_from_a_reader_is_whole_or_not_there() {
     assert_eq!(archive.embedded(ModuleId(2), "unwind"), None);
     assert_eq!(archive.embedded(ModuleId(1), ""), None);
 }
+
+#[test]
+fn what_is_larger_than_anything_that_is_embedded_is_not_read() {
+    let mut writer = Writer::new(Vec::new(), &facts(), Limits::default()).unwrap();
+    let module = writer.module(&Module::new(ModuleKind::File, "/usr/bin/server"));
+    let bytes = 67 << 20;
+    assert!(writer.embed_from(module, "unwind", bytes, std::io::repeat(0)).unwrap());
+    let bytes = writer.finish(&flush(START_NS, START_NS + 1, &[]), &end_at(START_NS + 1)).unwrap();
+    let archive = Archive::from_bytes(bytes).unwrap();
+    assert_eq!(archive.embedded(ModuleId(1), "unwind"), None);
+}

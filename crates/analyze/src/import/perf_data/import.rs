@@ -10,7 +10,7 @@ use super::PerfDataError;
 use super::attribute::field;
 use super::facts::{clock, facts};
 use super::file::{About, Data};
-use super::order::Order;
+use super::order::{MAX_HELD_BYTES, Order};
 use super::records::{Record, Records, Stop, kind};
 use super::rows::Rows;
 use super::sample::Sample;
@@ -18,6 +18,9 @@ use super::sideband::Sideband;
 
 /// Samples that are written together.
 const FLUSH_SAMPLES: usize = 65_536;
+/// Registers and stack words that are written together, as `capture` does: of copies of the stack, a few
+/// hundred samples hold more than all else that is pending.
+const FLUSH_SLICE_WORDS: usize = 1 << 17;
 /// CPUs that are counted apart; Linux knows no more.
 const MAX_CPUS: u32 = 8192;
 
@@ -85,7 +88,7 @@ impl<W: Write> Import<W> {
             }
         };
         let mut import = Self::new(about, &first, out)?;
-        let mut order = Order::default();
+        let mut order = Order::new(MAX_HELD_BYTES);
         if ending.is_none() {
             let (kind, misc) = first_kind;
             import.take(Record { kind, misc, body: &first }, &mut order)?;
@@ -97,6 +100,10 @@ impl<W: Write> Import<W> {
             Some(Stop::Failed(error)) => return Err(PerfDataError::Read(error)),
             Some(Stop::Cut(cut)) => statements.push(cut.to_string()),
             None => {}
+        }
+        if order.late() > 0 {
+            let count = order.late();
+            statements.push(format!("{count} records came too late to be put in order"));
         }
         import.finish(statements)
     }
@@ -238,10 +245,13 @@ impl<W: Write> Import<W> {
             ..archive::Sample::default()
         });
         self.line(event, cpu).fired += 1;
-        if self.writer.pending_samples() >= FLUSH_SAMPLES {
+        if self.writer.pending_samples() >= FLUSH_SAMPLES
+            || self.rows.stacks.pending_slice_words() >= FLUSH_SLICE_WORDS
+        {
             let ledger = self.ledger_rows();
             let flush = self.next_flush(&ledger);
             self.writer.flush(&flush).map_err(PerfDataError::Keep)?;
+            self.rows.stacks.flushed();
         }
         Ok(())
     }
@@ -312,5 +322,79 @@ fn add_feature(about: &mut About, record: Record<'_>) {
         && let Ok(number) = u32::try_from(u64::from_le_bytes(*number))
     {
         about.add_feature(number, section);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attribute::Attribute;
+    use super::super::sideband::Mapped;
+    use super::*;
+
+    const CODE: u64 = 0x10_0000;
+    const WORDS: usize = 8191;
+
+    /// An import of samples that copy the stack, of a process that has code from [`CODE`] on.
+    fn import() -> Import<Vec<u8>> {
+        let mut about = About { arch: "x86_64".into(), ..About::default() };
+        let mut event = Attribute::default();
+        event.sample_type = field::TID | field::REGS_USER | field::STACK_USER;
+        event.user_registers = 1 << 7 | 1 << 8;
+        about.attributes.push(event);
+        let mut import = Import::new(about, &[], Vec::new()).unwrap();
+        let code = Mapped {
+            pid: 1,
+            is_kernel: false,
+            is_executable: true,
+            start: CODE,
+            bytes: CODE,
+            file_offset: 0,
+            dev: (0, 0),
+            inode: 0,
+            inode_generation: 0,
+            build_id: profile::BuildId::default(),
+            path: b"/usr/bin/program",
+        };
+        import.rows.follow(&mut import.writer, &import.about, Sideband::Mapped(code), 0);
+        import
+    }
+
+    /// A sample whose stack is full of return addresses, or none.
+    fn sample(import: &mut Import<Vec<u8>>, return_to: Option<u64>) {
+        let words = if return_to.is_some() { WORDS } else { 0 };
+        let mut longs = vec![1 << 32 | 1, 2, 0x7fff_0000, CODE + 1, words as u64 * 8];
+        longs.extend(return_to.iter().cycle().take(words));
+        longs.extend(return_to.map(|_| words as u64 * 8));
+        let body: Vec<u8> = longs.iter().flat_map(|long: &u64| long.to_le_bytes()).collect();
+        import.sample(1, Record { kind: kind::SAMPLE, misc: 0, body: &body }).unwrap();
+    }
+
+    #[test]
+    fn copies_of_the_stack_are_written_before_they_take_much_memory() {
+        let mut import = import();
+        for _ in 0..100 {
+            sample(&mut import, Some(CODE + 5));
+        }
+        assert_eq!(import.rows.stacks.pending_slice_words(), WORDS, "all are one row");
+        let mut most = 0;
+        for n in 0..100 {
+            sample(&mut import, Some(CODE + 6 + n));
+            most = most.max(import.rows.stacks.pending_slice_words());
+        }
+        assert!(most < FLUSH_SLICE_WORDS && most > FLUSH_SLICE_WORDS - WORDS, "{most}");
+        assert!(import.writer.pending_samples() <= FLUSH_SLICE_WORDS / WORDS);
+        let (bytes, _) = import.finish(Vec::new()).unwrap();
+        let archive = archive::Archive::from_bytes(bytes).unwrap();
+        assert_eq!(archive.tables().stacks.len(), 101);
+    }
+
+    #[test]
+    fn without_a_copy_of_the_stack_the_leaf_stays() {
+        let mut import = import();
+        sample(&mut import, None);
+        let (bytes, _) = import.finish(Vec::new()).unwrap();
+        let archive = archive::Archive::from_bytes(bytes).unwrap();
+        let mut nodes = archive.tables().nodes.iter();
+        assert_eq!(nodes.next().map(|(_, node)| node.address), Some(1));
     }
 }

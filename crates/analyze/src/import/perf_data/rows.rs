@@ -9,8 +9,8 @@ use profile::{
 };
 use rustc_hash::FxHashMap;
 
-use super::address_map::{AddressMap, Code};
-use super::attribute::Attribute;
+use super::address_map::{AddressMap, Code, Region};
+use super::attribute::{Attribute, field};
 use super::bytes::Words;
 use super::file::About;
 use super::modules::Modules;
@@ -29,11 +29,12 @@ pub(super) struct Rows {
     processes: Processes,
     modules: Modules,
     kernel: AddressMap,
+    dropped_of_kernel: u64,
     /// Number of the module for kernel addresses that nothing is known of.
     unknown_kernel: u32,
     /// Counts changes of the kernel's map.
     kernel_context: u64,
-    stacks: Stacks,
+    pub(super) stacks: Stacks,
     chain: Chain,
     path: Vec<Place>,
     made_of: Vec<u64>,
@@ -50,6 +51,7 @@ impl Rows {
             processes: Processes::default(),
             modules,
             kernel: AddressMap::default(),
+            dropped_of_kernel: 0,
             unknown_kernel,
             kernel_context: 0,
             stacks: Stacks::default(),
@@ -63,7 +65,7 @@ impl Rows {
 
     /// Mappings that were too many to be followed.
     pub(super) fn dropped_mappings(&self) -> u64 {
-        self.processes.dropped
+        self.processes.dropped + self.dropped_of_kernel
     }
 
     /// Follows what happened.
@@ -100,7 +102,7 @@ impl Rows {
                     from: SymbolFrom::BpfKsym,
                     seen_ns: time_ns,
                 });
-                self.kernel.insert(start, region);
+                self.map_kernel(start, region);
             }
             Sideband::Cgroup { id, path } => {
                 self.cgroup_paths.insert(id, path.into());
@@ -115,13 +117,17 @@ impl Rows {
             // With build-ids in them, mappings of the kernel state no protection.
             if mapped.is_kernel {
                 let region = self.modules.kernel(mapped, end, about);
-                self.kernel.insert(mapped.start, region);
+                self.map_kernel(mapped.start, region);
                 self.kernel_context += 1;
             }
             return;
         }
         let region = mapped.is_executable.then(|| self.modules.user(mapped, end, about));
         self.processes.map(mapped.pid, mapped.start, end, region);
+    }
+
+    fn map_kernel(&mut self, start: u64, region: Region) {
+        self.dropped_of_kernel += u64::from(!self.kernel.insert(start, region));
     }
 
     /// The rows of a sample's thread and stack.
@@ -145,7 +151,8 @@ impl Rows {
             }
         };
         let stack = match (sample.registers, self.registers) {
-            (Some(registers), Some(machine)) if sample.stack.len() > 0 => {
+            // Even where no byte of the stack could be copied, registers say where the thread was.
+            (Some(registers), Some(machine)) if attribute.has(field::STACK_USER) => {
                 self.sliced_stack(writer, attribute, sample, misc, machine, registers)
             }
             _ => self.stack(writer, attribute, sample, misc),
@@ -235,7 +242,7 @@ impl Rows {
             Some((module, before.wrapping_add(1)))
         });
         match slice {
-            Some(slice) => writer.sliced_stack(stack, &slice),
+            Some(slice) => self.stacks.sliced(writer, stack, slice),
             None => self.stacks.stack(writer, stack),
         }
     }
@@ -283,4 +290,21 @@ fn user_place<W: Write>(
         }),
     };
     Some((module, address.wrapping_sub(region.base)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_of_the_kernel_beyond_the_limit_are_counted() {
+        let mut rows = Rows::new(&About::default());
+        let region = |start| Region { end: start + 1, base: 0, code: Code::Anonymous };
+        while rows.dropped_mappings() == 0 && rows.kernel.len() < 1 << 20 {
+            let start = rows.kernel.len() as u64 * 2;
+            rows.map_kernel(start, region(start));
+        }
+        rows.map_kernel(u64::MAX - 1, region(u64::MAX - 1));
+        assert_eq!(rows.dropped_mappings(), 2);
+    }
 }

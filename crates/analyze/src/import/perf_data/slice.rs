@@ -1,5 +1,6 @@
-//! Registers and a copy of the stack become what unwinding needs of them: code addresses and pointers
-//! into the same stack, as `capture` keeps them.
+//! Registers and a copy of the stack become what unwinding needs of them, as `capture` keeps it: code
+//! addresses, and of the pointers into the same stack those that can be of a frame
+//! ([`Slice::drop_pointers_of_no_frame`]).
 
 use profile::{Kept, KeptValue, ModuleId, Slice};
 
@@ -121,24 +122,24 @@ mod tests {
     }
 
     #[test]
-    fn code_and_stack_pointers_are_kept_and_nothing_else() {
+    fn code_and_pointers_up_to_a_frame_are_kept_and_nothing_else() {
         // BX, BP, SP, IP, R15.
         let mask = 1 << 1 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 23;
         let registers = bytes(&[0x4010, 0x7018, 0x7000, 0x4000, 99]);
-        let stack = bytes(&[5, 0x4020, 0x7008, 0x6fff, 0x4fff]);
+        let stack = bytes(&[5, 0x4020, 0x7018, 0x6fff, 0x4fff, 0x7008]);
         let code = |word| (0x4000..0x5000).contains(&word).then(|| (ModuleId(1), word - 0x4000));
         let (registers, stack) = (Words(&registers), Words(&stack));
         let slice = X86_64.mask(mask, registers, stack, code).unwrap();
         let of = |address| KeptValue::Code { module: ModuleId(1), address };
         let word = |words, value| Kept { place: Kept::place_of_word(words), value };
-        assert_eq!(slice.looked_at_words, 5);
+        assert_eq!(slice.looked_at_words, 6);
         assert_eq!(
             slice.kept,
             [
                 Kept { place: 3, value: of(0x10) },
                 Kept { place: 6, value: KeptValue::Stack(0x18) },
                 word(1, of(0x20)),
-                word(2, KeptValue::Stack(8)),
+                word(2, KeptValue::Stack(0x18)),
                 word(4, of(0xfff)),
             ]
         );

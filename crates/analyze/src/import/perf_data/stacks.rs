@@ -4,10 +4,11 @@
 //! MARK kernel, k0, k1, MARK user, u0, u1, u2     leaf first; a mark says what follows is of
 //! ```
 
+use std::collections::hash_map::Entry;
 use std::io::Write;
 
 use archive::Writer;
-use profile::{ModuleId, Node, NodeId, Stack, StackEnd, StackId};
+use profile::{ModuleId, Node, NodeId, Slice, Stack, StackEnd, StackId};
 use rustc_hash::FxHashMap;
 
 use super::bytes::Words;
@@ -70,6 +71,9 @@ pub(super) type Place = (ModuleId, u64);
 pub(super) struct Stacks {
     nodes: FxHashMap<Node, NodeId>,
     stacks: FxHashMap<Stack, StackId>,
+    /// Those with slices, since the last flush.
+    sliced: FxHashMap<(Stack, Slice), StackId>,
+    pending_slice_words: usize,
     /// By all that a stack is made from.
     remembered: FxHashMap<Box<[u64]>, StackId>,
     remembered_words: usize,
@@ -131,6 +135,35 @@ impl Stacks {
 
     pub(super) fn stack<W: Write>(&mut self, writer: &mut Writer<W>, stack: Stack) -> StackId {
         *self.stacks.entry(stack).or_insert_with(|| writer.stack(stack))
+    }
+
+    /// A stack with what unwinds it. Equal samples share a row until the next flush.
+    pub(super) fn sliced<W: Write>(
+        &mut self,
+        writer: &mut Writer<W>,
+        stack: Stack,
+        slice: Slice,
+    ) -> StackId {
+        match self.sliced.entry((stack, slice)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let slice = &new.key().1;
+                self.pending_slice_words += slice.kept.len();
+                let id = writer.sliced_stack(stack, slice);
+                *new.insert(id)
+            }
+        }
+    }
+
+    /// Registers and stack words that are held until a flush.
+    pub(super) fn pending_slice_words(&self) -> usize {
+        self.pending_slice_words
+    }
+
+    /// The writer holds no slices any more.
+    pub(super) fn flushed(&mut self) {
+        self.sliced.clear();
+        self.pending_slice_words = 0;
     }
 
     /// The stack that was made of the same before.
