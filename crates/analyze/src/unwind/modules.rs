@@ -1,6 +1,7 @@
 //! The unwind tables of a recording's modules, each opened once, when the first stack needs it.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use profile::{FileOffset, Module, ModuleId, ModuleKind, Segment};
 use rustc_hash::FxHashMap;
@@ -19,12 +20,17 @@ enum Source {
     Nowhere(NoRule),
 }
 
+/// What recorders embed at most; a forged recording may hold any number of images that compress well.
+const MAX_EMBEDDED_BYTES: usize = 256 << 20;
+
 /// The files of all modules, found when they are asked for.
 pub struct ModuleFiles<'r> {
     recording: &'r Recording,
     locator: &'r Locator,
     /// By id.
     sources: Vec<OnceLock<Source>>,
+    /// Of images that are held.
+    embedded_bytes: AtomicUsize,
 }
 
 impl<'r> ModuleFiles<'r> {
@@ -32,7 +38,7 @@ impl<'r> ModuleFiles<'r> {
     pub fn new(recording: &'r Recording, locator: &'r Locator) -> Self {
         let count = recording.tables().modules.len() + 1;
         let sources = std::iter::repeat_with(OnceLock::new).take(count).collect();
-        Self { recording, locator, sources }
+        Self { recording, locator, sources, embedded_bytes: AtomicUsize::new(0) }
     }
 
     fn module(&self, id: ModuleId) -> Option<&'r Module> {
@@ -45,7 +51,7 @@ impl<'r> ModuleFiles<'r> {
         let module = self.module(id)?;
         Some(self.sources.get(id.index())?.get_or_init(|| match module.kind {
             ModuleKind::File => self.of_file(id, module),
-            ModuleKind::Vdso => match self.recording.vdso_image(id) {
+            ModuleKind::Vdso => match self.hold(|| self.recording.vdso_image(id)) {
                 Some(image) => Source::Embedded(image, None),
                 None => self.of_file(id, module),
             },
@@ -55,13 +61,20 @@ impl<'r> ModuleFiles<'r> {
 }
 
 impl ModuleFiles<'_> {
+    fn hold(&self, image: impl FnOnce() -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let is_room = self.embedded_bytes.load(Ordering::Relaxed) < MAX_EMBEDDED_BYTES;
+        let image = is_room.then(image).flatten()?;
+        self.embedded_bytes.fetch_add(image.len(), Ordering::Relaxed);
+        Some(image)
+    }
+
     /// The file itself, else what was embedded of it.
     fn of_file(&self, id: ModuleId, module: &Module) -> Source {
         let located = self.locator.locate(module).ok();
         if located.as_ref().is_some_and(|found| found.image.is_some()) {
             return located.map_or(Source::Nowhere(NoRule::NoFile), Source::Files);
         }
-        match (self.recording.unwind_image(id), located) {
+        match (self.hold(|| self.recording.unwind_image(id)), located) {
             (Some(image), located) => Source::Embedded(image, located),
             (None, Some(located)) => Source::Files(located),
             (None, None) => Source::Nowhere(NoRule::NoFile),
