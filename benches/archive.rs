@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use archive::{Archive, Flush, Limits, Sample, Writer};
-use benches::thread_ns;
+use benches::{Numbers, thread_ns};
 use profile::*;
 use rayon::iter::{IndexedParallelIterator, ParallelIterator};
 
@@ -19,18 +19,6 @@ const PERIOD_NS: u64 = 1_000_000_000 / HZ;
 const STACKS: usize = 5000;
 const DEPTH: usize = 30;
 const THREADS: u64 = 40;
-
-/// Numbers that only look random: the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
 
 /// A host whose 5,000 stacks of 30 frames branch off one another, some far more often seen than others.
 struct Host {

@@ -4,6 +4,7 @@
 //! time of the one thread that works, so that other load on the machine disturbs little; cold means
 //! that every rule is read from the tables, warm that all are known.
 
+use benches::{Numbers, thread_ns};
 use profile::{Kept, KeptValue, ModuleId, Segment, Slice, Svma};
 use rustc_hash::FxHashMap;
 use symbolize::unwind::{Cfa, NoRule, Recorded, Rule, Rules, Saved, UnwindTables, WalkEnd, Walker};
@@ -16,24 +17,6 @@ const ROUNDS: usize = 5;
 const MODULE: ModuleId = ModuleId(1);
 const RBP: u8 = 6;
 const RSP: u8 = 7;
-
-/// Numbers that only look random: the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
-
-/// Nanoseconds that this thread ran (Linux, CONFIG_SCHED_INFO).
-fn thread_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
-    text.split(' ').next().and_then(|ns| ns.parse().ok()).expect("a number")
-}
 
 struct Known<'t> {
     tables: &'t UnwindTables<'t>,
