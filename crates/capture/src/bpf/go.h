@@ -67,10 +67,9 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 		}
 	}
 	to[0] = pc;
-	/* Through memory: else the verifier follows the loop once for each way to it. */
-	record->goroutine_pointer = frame[0];
-	bytes = follow_frames(*(volatile __u64 *)&record->goroutine_pointer, to, record, &record->goroutine_end);
-	record->header.walk_ends |= record->goroutine_end << 4;
+	record->goroutine.pointer = frame[0];
+	bytes = follow_frames(&record->goroutine, to, record);
+	record->header.walk_ends |= record->goroutine.end << 4;
 	return bytes;
 }
 
