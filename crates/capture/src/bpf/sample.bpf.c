@@ -49,6 +49,8 @@ struct scratch {
 	struct roots roots;
 	struct walk user;
 	struct walk goroutine;
+	/* Where a Go program's thread went over to its own stack: nothing above belongs to what runs. 0: it did not. */
+	__u64 switched_at;
 	__u64 busy;
 };
 
@@ -347,6 +349,9 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, const stru
 
 	if (regs->rsp % sizeof(__u64))
 		return 0;
+	near = record->switched_at - regs->rsp;
+	if (near < config.deep_slice_bytes && near % sizeof(__u64) == 0)
+		return near;
 	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(&record->roots, outermost))
 		return deep_slice(regs->rsp);
 	if (whole_to)
@@ -498,6 +503,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->walk_ends = USER_END_UNKNOWN;
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
+	record->switched_at = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 	look_up_roots(record);
 
