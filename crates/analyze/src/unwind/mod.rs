@@ -6,7 +6,7 @@
 //! by block on all threads, and what comes out is interned: memory grows with the different paths, not
 //! with the samples. A stack whose modules have no files here stays as it was recorded.
 
-mod modules;
+pub(crate) mod modules;
 
 use archive::SliceBlock;
 use profile::{Node, NodeId, Slice, StackId, Tables};
