@@ -11,8 +11,10 @@ use crate::Error;
 use crate::account::{Account, Spans};
 use crate::addresses::{Addresses, Used, gather};
 use crate::collapse::{Cells, Keep, Sum, collapse};
-use crate::import::Recording;
+use crate::given::{self, Given, GivenSums};
+use crate::import::{Named, Recording};
 use crate::locate::{FetchOutcome, Locator};
+use crate::measure::Measure;
 use crate::modules::{self, GroupWeight, ModuleUse};
 use crate::naming::Naming;
 use crate::paths::Paths;
@@ -29,17 +31,22 @@ use crate::unwind::unwind;
 pub struct Analysis {
     /// What was recorded, input by input.
     pub recordings: Vec<Recorded>,
+    /// Inputs that came with names.
+    pub given: Vec<Given>,
+    /// What weights are.
+    pub measure: Measure,
     /// Inputs that could not be read beside these, and why.
     pub left_out: Vec<String>,
-    /// CPU time by call path.
+    /// Weight by call path.
     pub tree: CallTree,
-    /// CPU time (nanoseconds) and samples in the tree.
+    /// Weight (of CPU time nanoseconds) and samples in the tree; of inputs that count no samples 0.
     pub total: Sum,
     /// What the filter left out.
     pub filtered: Sum,
     /// Samples of events that are not shown.
     pub other_events_samples: u64,
-    /// Wall time observed; of several machines together, each machine's time once.
+    /// Wall time observed; of several machines together, each machine's time once; 0 where an input does
+    /// not state its own.
     pub observed_ns: u64,
     /// Weight of one sample, the largest of all recordings.
     pub period_ns: u64,
@@ -50,7 +57,7 @@ pub struct Analysis {
     /// CPU time of stacks of which not all is there, by cause and by the module (its short name) whose
     /// code is where it lacks.
     pub lacking: BTreeMap<(Wholeness, String), u64>,
-    /// CPU time by who named the code that ran.
+    /// Weight by who named the code that ran.
     pub naming: Naming,
     /// Modules on the stacks, the one that lacks most names first.
     pub modules: Vec<ModuleUse>,
@@ -102,7 +109,19 @@ impl Analysis {
     /// Whether every input is of a command started for it, so that totals compare.
     #[must_use]
     pub fn is_launched(&self) -> bool {
-        self.recordings.iter().all(|r| r.facts.launched)
+        self.given.is_empty() && self.recordings.iter().all(|r| r.facts.launched)
+    }
+
+    /// Whether the number of samples is known.
+    #[must_use]
+    pub fn counts_samples(&self) -> bool {
+        self.given.iter().all(|input| input.samples.is_some())
+    }
+
+    /// A weight in units of its measure.
+    #[must_use]
+    pub fn figure(&self, weight: u64) -> f64 {
+        weight as f64 / self.measure.quantity.weight_per_unit() as f64
     }
 
     /// CPU-seconds per observed second.
@@ -155,17 +174,21 @@ fn keep(recording: &Recording, filter: &Filter, names: &ProcessNames) -> Keep {
     })
 }
 
-/// Sums, names and merges recordings.
+/// Sums, names and merges recordings, and inputs that have names already.
 ///
 /// # Errors
-/// When a recording has no event that measures CPU time, or the filter leaves nothing of any.
+/// When a recording has no event that measures CPU time, inputs measure what cannot be added, or the
+/// filter leaves nothing of any.
 pub fn analyze(
     recordings: &[Recording],
+    named: &[Named],
     filter: &Filter,
     shape: Shape,
     locator: &Locator,
     cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
+    let path = recordings.first().map(Recording::path);
+    let measures = given::shown_measures(named, filter.event.as_deref(), path)?;
     let names: Vec<ProcessNames> =
         recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
     let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
@@ -184,7 +207,7 @@ pub fn analyze(
         paths.push(unwind(recording, &mut cells, locator));
         collapsed.push((event, cells));
     }
-    if !filter.is_empty() && !anything {
+    if !filter.is_empty() && !anything && named.is_empty() {
         let recorded = names.iter().flat_map(ProcessNames::all).collect();
         return Err(Error::NothingLeft { filter: filter.describe(), recorded: some_of(recorded) });
     }
@@ -214,7 +237,24 @@ pub fn analyze(
     }
     let cells_total = collapsed.iter().fold(0, |sum, (_, cells)| sum + cells.total().weight);
     debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
+    let mut sums = GivenSums::default();
+    for (input, measure) in named.iter().zip(measures) {
+        let Totals { tree, naming, .. } = &mut totals;
+        given::add(input, measure, (filter, shape), tree, naming, &mut sums)?;
+        // Everything together must fit, so that no sum of parts can wrap.
+        let all = [sums.total.weight, sums.filtered.weight]
+            .iter()
+            .fold(weight, |sum, part| sum.saturating_add(*part));
+        if all == u64::MAX {
+            return Err(Error::AbsurdWeight { path: input.path.clone() });
+        }
+    }
     let mut analysis = totals.finish(recordings, &collapsed, &addresses, &resolution);
+    sums.join(&mut analysis);
+    if !filter.is_empty() && !anything && analysis.total == Sum::default() {
+        let recorded = "nothing of it".into();
+        return Err(Error::NothingLeft { filter: filter.describe(), recorded });
+    }
     analysis.fetched = fetched;
     analysis.refused_debug_files = locator.refused_debug_files();
     Ok(analysis)
@@ -311,6 +351,8 @@ impl Totals {
             fetched: None,
             refused_debug_files: Vec::new(),
             recordings: recorded,
+            given: Vec::new(),
+            measure: Measure::cpu_time(),
         }
     }
 }

@@ -22,7 +22,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Recordings, or directories of them; several are merged. `-` reads one from standard input.
+    /// Recordings (of capture or perf), or directories of them; or profiles that have names already:
+    /// pprof, folded stacks, text of `perf script`. Several are merged. `-` is standard input.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
@@ -58,7 +59,8 @@ pub struct Cli {
     #[arg(long, value_name = "NAME", help_heading = "Filters")]
     pub comm: Vec<String>,
 
-    /// Of perf.data: show this event, in place of the one that measured most CPU time.
+    /// Of perf.data: show this event, in place of the one that measured most CPU time; of pprof this
+    /// sample type.
     #[arg(long, value_name = "NAME")]
     pub event: Option<String>,
 

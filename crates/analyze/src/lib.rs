@@ -1,6 +1,7 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
-//! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
+//! The steps, each in the file of its name: `import` opens an input (those that have names already join
+//! at the call tree: `given`), `collapse` sums its samples
 //! by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `prefetch` asks
 //! servers for files, `locate` finds them (`kernel` the kernel's), `resolve` names each address once
 //! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
@@ -14,7 +15,7 @@
 //! let recording = Recording::open("run.arc".as_ref())?;
 //! let locator = Locator::new(Search::default());
 //! let (filter, shape, cache) = (Filter::default(), Shape::default(), SymbolCache::none());
-//! let analysis = analyze::analyze(&[recording], &filter, shape, &locator, &cache)?;
+//! let analysis = analyze::analyze(&[recording], &[], &filter, shape, &locator, &cache)?;
 //! println!("{} CPU-seconds", analysis.total.weight as f64 / 1e9);
 //! # Ok::<(), analyze::Error>(())
 //! ```
@@ -31,6 +32,7 @@ mod diff;
 mod diff_report;
 mod error;
 mod fetched;
+mod given;
 mod host_symbols;
 mod import;
 mod info;
@@ -38,6 +40,7 @@ mod kallsyms;
 mod kernel;
 mod locate;
 mod lookup;
+mod measure;
 mod modules;
 mod naming;
 mod output;
@@ -46,6 +49,7 @@ mod paths;
 mod plan;
 mod prefetch;
 mod processes;
+mod protobuf;
 mod provenance;
 mod report;
 mod resolve;
@@ -63,12 +67,16 @@ pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
 pub use collapse::{Cell, Cells, Keep, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
-pub use import::{PerfDataError, Recording};
+pub use given::Given;
+pub use import::{
+    Input, Named, NamedKind, NamedStack, PerfDataError, PprofError, Recording, TextError,
+};
 pub use locate::{
     Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
     Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
 };
 pub use lookup::symbolize;
+pub use measure::{Measure, Quantity};
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;
 pub use plan::{Destination, Filter, Output, Plan, View};

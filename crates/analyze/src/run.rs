@@ -13,8 +13,9 @@ use crate::account::Account;
 use crate::analysis::{Analysis, analyze};
 use crate::collapse::{Keep, collapse};
 use crate::diff::{Diff, Scale, Side, compare};
-use crate::import::Recording;
+use crate::import::{Input, Named, Recording};
 use crate::locate::Locator;
+use crate::measure::Quantity;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::story::{Story, tell};
 use crate::symbol_cache::SymbolCache;
@@ -57,6 +58,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
 /// The files of one side.
 struct Inputs {
     recordings: Vec<Recording>,
+    named: Vec<Named>,
     /// What could not be read, and why.
     left_out: Vec<String>,
 }
@@ -64,10 +66,11 @@ struct Inputs {
 impl Inputs {
     /// Opens what can be opened. One file alone must be readable; of several one.
     fn open(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut inputs = Self { recordings: Vec::new(), left_out: Vec::new() };
+        let mut inputs = Self { recordings: Vec::new(), named: Vec::new(), left_out: Vec::new() };
         for path in paths {
-            match Recording::open(path) {
-                Ok(recording) => inputs.add(recording),
+            match Input::open(path) {
+                Ok(Input::Recording(recording)) => inputs.add(*recording),
+                Ok(Input::Named(named)) => inputs.named.push(*named),
                 Err(error) if error.is_missing_file() && is_number(path) => {
                     return Err(Error::StrayNumber { number: path.display().to_string() });
                 }
@@ -75,7 +78,7 @@ impl Inputs {
                 Err(error) => inputs.left_out.push(error.with_causes()),
             }
         }
-        if inputs.recordings.is_empty() && !paths.is_empty() {
+        if inputs.recordings.is_empty() && inputs.named.is_empty() && !paths.is_empty() {
             return Err(Error::NoInput { causes: inputs.left_out.join("; ") });
         }
         Ok(inputs)
@@ -100,7 +103,8 @@ impl Inputs {
         locator: &Locator,
         cache: &SymbolCache,
     ) -> Result<Analysis, Error> {
-        let mut analysis = analyze(&self.recordings, &plan.filter, plan.shape, locator, cache)?;
+        let mut analysis =
+            analyze(&self.recordings, &self.named, &plan.filter, plan.shape, locator, cache)?;
         analysis.left_out.clone_from(&self.left_out);
         Ok(analysis)
     }
@@ -132,15 +136,7 @@ impl Results {
             return Ok(Self { after, compared: None });
         }
         let before = base.analyze(plan, &locator, &cache)?;
-        for (side, analysis) in [("the base", &before), ("the new side", &after)] {
-            if analysis.observed_ns == 0 {
-                let warnings = provenance::warnings_of_both(analysis, None);
-                let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
-                return Err(Error::NotComparable { side, why });
-            }
-        }
-        let jobs = before.is_launched() && after.is_launched();
-        let scale = plan.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores });
+        let scale = scale(plan, &before, &after)?;
         let diff = compare(&side(&before), &side(&after), scale);
         let story = tell(&diff);
         Ok(Self { after, compared: Some(Compared { before, diff, story }) })
@@ -151,6 +147,41 @@ impl Results {
         let before = self.compared.as_ref().map(|c| &c.before);
         provenance::warnings_of_both(&self.after, before)
     }
+}
+
+/// What a comparison compares.
+fn scale(plan: &Plan, before: &Analysis, after: &Analysis) -> Result<Scale, Error> {
+    if !after.measure.adds_to(&before.measure) {
+        let path = |analysis: &Analysis| {
+            analysis
+                .given
+                .first()
+                .map_or_else(|| analysis.recordings[0].path.clone(), |input| input.path.clone())
+        };
+        return Err(Error::OtherMeasure {
+            path: path(after),
+            measure: after.measure.to_string(),
+            other_path: path(before),
+            other: before.measure.to_string(),
+        });
+    }
+    for (side, analysis) in [("the base", before), ("the new side", after)] {
+        if analysis.observed_ns > 0 {
+            continue;
+        }
+        if analysis.given.is_empty() || plan.scale == Some(Scale::Cores) {
+            let warnings = provenance::warnings_of_both(analysis, None);
+            let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
+            return Err(Error::NotComparable { side, why });
+        }
+        // For how long was measured nobody knows: only shares compare.
+        return Ok(plan.scale.unwrap_or(Scale::Share));
+    }
+    if after.measure.quantity != Quantity::CpuTime {
+        return Ok(plan.scale.unwrap_or(Scale::Share));
+    }
+    let jobs = before.is_launched() && after.is_launched();
+    Ok(plan.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores }))
 }
 
 fn symbol_cache(plan: &Plan) -> SymbolCache {
@@ -174,7 +205,9 @@ impl Job<'_> {
             Some(results) => results.warnings().iter().any(|w| w.incomplete),
             None => self.sides().any(|side| {
                 let lacks = |recording: &Recording| !recording.damage().complete;
-                !side.left_out.is_empty() || side.recordings.iter().any(lacks)
+                !side.left_out.is_empty()
+                    || side.recordings.iter().any(lacks)
+                    || side.named.iter().any(|input| !input.statements.is_empty())
             }),
         };
         if incomplete { Outcome::Incomplete } else { Outcome::Complete }
@@ -209,8 +242,9 @@ impl Job<'_> {
         // Of this machine and not of the recordings, so it is no part of the result.
         eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
         let recordings = self.sides().flat_map(|side| &side.recordings);
-        let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
-        texts.join("\n")
+        let recordings = recordings.map(|r| info::info(r, &account(r)));
+        let named = self.sides().flat_map(|side| &side.named).map(info::of_named);
+        recordings.chain(named).collect::<Vec<String>>().join("\n")
     }
 
     fn summary(&self, to: &Destination) -> Result<String, Error> {

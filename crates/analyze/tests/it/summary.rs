@@ -239,6 +239,7 @@ fn the_outcome_is_the_same_for_any_number_of_threads() {
             };
             let analysis = analyze::analyze(
                 &[recording],
+                &[],
                 &analyze::Filter::default(),
                 analyze::Shape::default(),
                 &analyze::Locator::new(search),
