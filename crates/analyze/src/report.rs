@@ -15,6 +15,7 @@ use crate::bill;
 use crate::caption;
 use crate::collapse::Sum;
 use crate::fetched;
+use crate::keep::LeftOut;
 use crate::measure::Quantity;
 use crate::passing;
 use crate::provenance::{self, Line};
@@ -78,13 +79,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
 /// The lines about everything together.
 fn figures(analysis: &Analysis) -> Vec<Line> {
     let mut lines = vec![total(analysis)];
-    if analysis.filtered != Sum::default() {
-        let mut text = with_unit(analysis, analysis.filtered.weight);
-        if analysis.counts_samples() {
-            text.push_str(&format!(" ({})", counted(analysis.filtered.samples, "sample")));
-        }
-        lines.push(("Filtered", format!("{text} of other processes are left out")));
-    }
+    lines.extend(filtered(analysis));
     if analysis.other_events_samples > 0 {
         lines.push((
             "Not shown",
@@ -123,6 +118,34 @@ fn total(analysis: &Analysis) -> Line {
         text.push_str(&format!("; {}", counted(samples, "sample")));
     }
     (if is_cpu_time { "CPU time" } else { "Total" }, text)
+}
+
+/// How what was recorded adds up: what is shown, and what filters left out.
+fn filtered(analysis: &Analysis) -> Option<Line> {
+    let parts: Vec<(LeftOut, Sum)> = LeftOut::ALL
+        .into_iter()
+        .zip(analysis.filtered)
+        .filter(|(_, sum)| *sum != Sum::default())
+        .collect();
+    let left_out = parts.iter().fold(Sum::default(), |sum, (_, part)| sum.merge(*part));
+    let whole = left_out.merge(analysis.total);
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(why, sum)| format!("{} {}", number(analysis.figure(sum.weight)), why.describe()))
+        .collect();
+    (!parts.is_empty()).then(|| {
+        let samples = match analysis.counts_samples() {
+            true => format!(" ({})", counted(left_out.samples, "sample")),
+            false => String::new(),
+        };
+        let text = format!(
+            "of {} recorded, {} are shown; left out: {}{samples}",
+            with_unit(analysis, whole.weight),
+            number(analysis.figure(analysis.total.weight)),
+            parts.join(", "),
+        );
+        ("Filtered", text)
+    })
 }
 
 fn stacks(analysis: &Analysis) -> String {

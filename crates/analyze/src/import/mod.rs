@@ -1,23 +1,26 @@
 //! Opens inputs, whatever they are, as recordings: tables, and data blocks that stream through.
 
 mod folded;
-mod input;
 mod named;
+mod open;
 mod perf_data;
 mod perf_script;
 mod pprof;
 mod spelling;
 mod text;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use archive::{Archive, Damage, DataBlock, SliceBlock};
-use profile::{CpuLedger, End, Module, ModuleId, ModuleKind, RecordingFacts, Tables};
+use profile::{BuildId, CpuLedger, End, ModuleId, ModuleKind, RecordingFacts, Tables};
 use rayon::iter::ParallelIterator;
+use rustc_hash::FxHashMap;
 
 use crate::Error;
-pub use input::Input;
 pub use named::{Named, NamedKind, NamedStack};
+pub use open::Opened;
 pub use perf_data::PerfDataError;
 pub use pprof::PprofError;
 pub use text::TextError;
@@ -28,6 +31,7 @@ pub use text::TextError;
 pub struct Recording {
     path: PathBuf,
     archive: Archive,
+    embeds: OnceLock<EmbedsByBuild>,
     /// What could not be imported of a recording that was none of ours.
     statements: Vec<String>,
 }
@@ -36,9 +40,9 @@ impl Recording {
     /// Opens a file; `-` reads standard input to its end.
     ///
     /// # Errors
-    /// As [`Input::open`], and when it came with names, so that it has no addresses.
+    /// As [`Opened::open`], and when it came with names, so that it has no addresses.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Self::only(Input::open(path)?)
+        Self::only(Opened::open(path)?)
     }
 
     /// Opens what was read from somewhere; `name` is what messages call it.
@@ -46,16 +50,20 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
-        Self::only(Input::from_bytes(name, bytes)?)
+        Self::only(Opened::from_bytes(name, bytes)?)
     }
 
-    fn only(input: Input) -> Result<Self, Error> {
+    fn only(input: Opened) -> Result<Self, Error> {
         match input {
-            Input::Recording(recording) => Ok(*recording),
-            Input::Named(named) => {
+            Opened::Recording(recording) => Ok(*recording),
+            Opened::Named(named) => {
                 Err(Error::NotARecording { path: named.path, found: "has names already" })
             }
         }
+    }
+
+    fn new(path: PathBuf, archive: Archive, statements: Vec<String>) -> Self {
+        Self { path, archive, embeds: OnceLock::new(), statements }
     }
 
     /// What messages call it.
@@ -80,6 +88,12 @@ impl Recording {
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.archive.end()
+    }
+
+    /// From the first to the last time that is covered.
+    #[must_use]
+    pub fn span(&self) -> Range<u64> {
+        self.archive.span()
     }
 
     /// The counters at the end; empty without one.
@@ -121,15 +135,26 @@ impl Recording {
         self.embedded(module, "unwind")
     }
 
-    /// What is embedded of a module. One of all that are of one build stands for all.
+    /// What is embedded of a module, or else of the first of its build: recorders embed each build once.
     fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
         let wanted = self.tables().module(module)?;
-        let same = |m: &Module| {
-            m.kind == wanted.kind && !m.build_id.is_empty() && m.build_id == wanted.build_id
-        };
-        let rows = (1..).map(ModuleId).zip(&self.tables().modules);
-        std::iter::once(module)
-            .chain(rows.filter(|(_, row)| same(row)).map(|(id, _)| id))
-            .find_map(|id| self.archive.embedded(id, section))
+        self.archive.embedded(module, section).or_else(|| {
+            let embeds = self.embeds.get_or_init(|| embeds_by_build(&self.archive));
+            let same_build = embeds.get(&(wanted.kind, wanted.build_id, section.as_bytes().into()));
+            self.archive.embedded(*same_build?, section)
+        })
     }
+}
+
+/// Which module something is embedded of, by kind, build and section.
+type EmbedsByBuild = FxHashMap<(ModuleKind, BuildId, Box<[u8]>), ModuleId>;
+
+fn embeds_by_build(archive: &Archive) -> EmbedsByBuild {
+    let mut embeds = EmbedsByBuild::default();
+    for (id, section) in archive.embeds() {
+        if let Some(module) = archive.tables().module(id).filter(|m| !m.build_id.is_empty()) {
+            embeds.entry((module.kind, module.build_id, section.into())).or_insert(id);
+        }
+    }
+    embeds
 }

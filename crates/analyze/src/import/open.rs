@@ -14,7 +14,7 @@ use crate::Error;
 
 /// An opened input.
 #[derive(Debug)]
-pub enum Input {
+pub enum Opened {
     /// Addresses, which `analyze` names: an archive, or what perf recorded.
     Recording(Box<Recording>),
     /// Stacks that have names already.
@@ -76,7 +76,7 @@ fn buffered<R: Read>(input: R) -> BufReader<R> {
     BufReader::with_capacity(256 << 10, input)
 }
 
-impl Input {
+impl Opened {
     /// Opens a file; `-` reads standard input to its end.
     ///
     /// # Errors
@@ -112,7 +112,7 @@ impl Input {
     /// Opens what was read from somewhere; `name` is what messages call it.
     ///
     /// # Errors
-    /// As [`Input::open`].
+    /// As [`Opened::open`].
     pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
         let head = &bytes[..bytes.len().min(HEAD_BYTES as usize)];
         match recognise(head) {
@@ -156,11 +156,11 @@ impl Input {
     }
 }
 
-fn imported(path: &Path, imported: Result<Imported, PerfDataError>) -> Result<Input, Error> {
+fn imported(path: &Path, imported: Result<Imported, PerfDataError>) -> Result<Opened, Error> {
     let path = path.to_path_buf();
     match imported {
         Ok(Imported { archive, statements }) => {
-            Ok(Input::Recording(Box::new(Recording { path, archive, statements })))
+            Ok(Opened::Recording(Box::new(Recording::new(path, archive, statements))))
         }
         Err(source) => Err(Error::PerfData { path, source }),
     }
@@ -172,11 +172,11 @@ fn archive_or(
     path: &Path,
     content: Content,
     opened: Result<Archive, archive::Error>,
-) -> Result<Input, Error> {
+) -> Result<Opened, Error> {
     let path = path.to_path_buf();
     match (opened, content) {
         (Ok(archive), _) => {
-            Ok(Input::Recording(Box::new(Recording { path, archive, statements: Vec::new() })))
+            Ok(Opened::Recording(Box::new(Recording::new(path, archive, Vec::new()))))
         }
         (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
         (Err(source), _) => Err(Error::Archive { path, source }),
@@ -184,7 +184,7 @@ fn archive_or(
 }
 
 /// Texts, and whatever is compressed with gzip.
-fn named(path: &Path, head: &[u8], input: &mut dyn Read) -> Result<Input, Error> {
+fn named(path: &Path, head: &[u8], input: &mut dyn Read) -> Result<Opened, Error> {
     let text = |source| Error::Text { path: path.into(), source };
     let imported = match recognise(head) {
         Content::Folded => folded::import(path, buffered(input)).map_err(text)?,
@@ -196,10 +196,10 @@ fn named(path: &Path, head: &[u8], input: &mut dyn Read) -> Result<Input, Error>
             return Err(Error::NotARecording { path: path.into(), found });
         }
     };
-    Ok(Input::Named(Box::new(imported)))
+    Ok(Opened::Named(Box::new(imported)))
 }
 
-fn inflated(path: &Path, input: &mut dyn Read) -> Result<Input, Error> {
+fn inflated(path: &Path, input: &mut dyn Read) -> Result<Opened, Error> {
     let failed = |source| Error::Inflate { path: path.into(), source };
     let mut inflater = MultiGzDecoder::new(buffered(input));
     let head = read_head(&mut inflater).map_err(failed)?;
@@ -215,7 +215,7 @@ fn inflated(path: &Path, input: &mut dyn Read) -> Result<Input, Error> {
     }
 }
 
-fn pprof_from(path: &Path, input: &mut dyn Read) -> Result<Input, Error> {
+fn pprof_from(path: &Path, input: &mut dyn Read) -> Result<Opened, Error> {
     let mut profile = Vec::new();
     let read = input.take(MOST_PPROF_BYTES + 1).read_to_end(&mut profile);
     read.map_err(|source| Error::Inflate { path: path.into(), source })?;
@@ -224,6 +224,6 @@ fn pprof_from(path: &Path, input: &mut dyn Read) -> Result<Input, Error> {
     }
     let imported = pprof::import(path, &profile);
     imported
-        .map(|named| Input::Named(Box::new(named)))
+        .map(|named| Opened::Named(Box::new(named)))
         .map_err(|source| Error::Pprof { path: path.into(), source })
 }
