@@ -25,7 +25,8 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Recordings, or directories of them; several are merged. `-` reads one from standard input.
+    /// Recordings (of capture or perf), or directories of them; or profiles that have names already:
+    /// pprof, folded stacks, text of `perf script`. Several are merged. `-` is standard input.
     /// Filters for one input alone follow it: run.arc@10:00..10:30, run.arc@comm=nginx@cpu=3.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
@@ -59,7 +60,8 @@ pub struct Cli {
     #[command(flatten)]
     pub filters: FilterOptions,
 
-    /// Of perf.data: show this event, in place of the one that measured most CPU time.
+    /// Of perf.data: show this event, in place of the one that measured most CPU time; of pprof this
+    /// sample type.
     #[arg(long, value_name = "NAME")]
     pub event: Option<String>,
 

@@ -17,6 +17,10 @@ const NAMELESS: f64 = 0.5;
 #[must_use]
 pub fn obstacles(before: &Analysis, after: &Analysis) -> Vec<String> {
     let mut obstacles = Vec::new();
+    // What came with names says nothing of how it was recorded.
+    if before.recordings.is_empty() || after.recordings.is_empty() {
+        return obstacles;
+    }
     let (old, new) = (events(before), events(after));
     if old != new {
         obstacles.push(format!("the sides were recorded with different events: {old} and {new}."));

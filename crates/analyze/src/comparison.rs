@@ -6,6 +6,7 @@ use crate::Error;
 use crate::analysis::Analysis;
 use crate::comparable::obstacles;
 use crate::diff::{Capture, Change, Diff, Judge, Label, Scale, Side, Verdict, compare};
+use crate::measure::Quantity;
 use crate::provenance;
 use crate::story::{Story, tell};
 
@@ -74,18 +75,7 @@ impl Comparison {
     /// # Errors
     /// When one side covers no time that could be read.
     pub fn new(before: Analysis, after: &Analysis, asked: &Comparing) -> Result<Self, Error> {
-        for (side, analysis) in [("the base", &before), ("the new side", after)] {
-            if analysis.observed_ns == 0 {
-                let warnings = provenance::warnings_of_both(analysis, None);
-                let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
-                return Err(Error::NotComparable { side, why });
-            }
-        }
-        let jobs = before.is_launched() && after.is_launched();
-        let scale = match asked.work {
-            Some(_) => Scale::Work,
-            None => asked.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores }),
-        };
+        let scale = scale(&before, after, asked)?;
         let [new_work, base_work] = asked.work.unwrap_or_default();
         let (old, new) = (captures(&before), captures(after));
         let judge = judge(&before, after, scale, asked);
@@ -120,11 +110,59 @@ impl Comparison {
     }
 }
 
+/// What is compared.
+///
+/// # Errors
+/// When the sides measure different things, or one covers no time and time is asked for.
+fn scale(before: &Analysis, after: &Analysis, asked: &Comparing) -> Result<Scale, Error> {
+    if !after.measure.adds_to(&before.measure) {
+        let path = |analysis: &Analysis| {
+            let recorded = analysis.recordings.first().map(|r| &r.path);
+            let given = analysis.given.first().map(|input| &input.path);
+            recorded.or(given).cloned().unwrap_or_default()
+        };
+        return Err(Error::OtherMeasure {
+            path: path(after),
+            measure: after.measure.to_string(),
+            other_path: path(before),
+            other: before.measure.to_string(),
+        });
+    }
+    let mut timed = after.measure.quantity == Quantity::CpuTime;
+    for (side, analysis) in [("the base", before), ("the new side", after)] {
+        timed &= analysis.observed_ns > 0;
+        if analysis.observed_ns > 0 {
+            continue;
+        }
+        if analysis.given.is_empty() || asked.scale == Some(Scale::Cores) {
+            let warnings = provenance::warnings_of_both(analysis, None);
+            let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
+            return Err(Error::NotComparable { side, why });
+        }
+    }
+    if asked.work.is_some() {
+        return Ok(Scale::Work);
+    }
+    let jobs = before.is_launched() && after.is_launched();
+    // Where nobody knows for how long was measured, or of what, only shares compare.
+    let fitting = match (timed, jobs) {
+        (false, _) => Scale::Share,
+        (true, true) => Scale::Total,
+        (true, false) => Scale::Cores,
+    };
+    Ok(asked.scale.unwrap_or(fitting))
+}
+
 /// By what the sides are judged.
 fn judge(before: &Analysis, after: &Analysis, scale: Scale, asked: &Comparing) -> Judge {
     let obstacles = obstacles(before, after);
     if !obstacles.is_empty() {
         return Judge::Nothing(obstacles);
+    }
+    if !before.given.is_empty() || !after.given.is_empty() {
+        let why =
+            "an input does not say when its samples were taken; this is weaker than a verdict";
+        return Judge::Counting(why.into());
     }
     let runs = |analysis: &Analysis| analysis.recordings.len();
     if scale == Scale::Total && runs(before).min(runs(after)) < 3 {

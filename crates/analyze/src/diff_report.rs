@@ -187,20 +187,18 @@ fn sides(out: &mut String, before: &Analysis, after: &Analysis, diff: &Diff) {
     for (label, analysis, value) in
         [("New", after, diff.whole.after), ("Base", before, diff.whole.before)]
     {
-        for recording in &analysis.recordings {
-            let path = recording.path.display().to_string();
-            let facts: Vec<String> =
-                provenance::recorded(recording).into_iter().map(|(_, text)| text).collect();
+        for source in provenance::sources(analysis) {
+            let path = source.path.display().to_string();
+            let facts: Vec<String> = source.facts.into_iter().map(|(_, text)| text).collect();
             out.push_str(&format!("{label:5} {}: {}\n", clean(&path), clean(&facts.join("; "))));
         }
-        out.push_str(&format!(
-            "{:5} {} CPU-seconds in {} s, {}: {} {}\n",
-            "",
-            seconds(analysis.total.weight),
-            seconds(analysis.observed_ns),
-            counted(analysis.total.samples, "sample"),
-            number(value),
-            diff.scale.unit()
-        ));
+        out.push_str(&format!("{:5} {}", "", report::with_unit(analysis, analysis.total.weight)));
+        if analysis.observed_ns > 0 {
+            out.push_str(&format!(" in {} s", seconds(analysis.observed_ns)));
+        }
+        if analysis.counts_samples() {
+            out.push_str(&format!(", {}", counted(analysis.total.samples, "sample")));
+        }
+        out.push_str(&format!(": {} {}\n", number(value), diff.scale.unit()));
     }
 }

@@ -91,7 +91,7 @@ fn analyzed(
     locator: &Locator,
     cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
-    let mut analysis = analyze(&inputs.list, &plan.question, locator, cache)?;
+    let mut analysis = analyze(&inputs.list, &inputs.named, &plan.question, locator, cache)?;
     analysis.left_out.clone_from(&inputs.left_out);
     Ok(analysis)
 }
@@ -129,7 +129,9 @@ impl Job<'_> {
             Some(results) => results.warnings().iter().any(|w| w.incomplete),
             None => self.sides().any(|side| {
                 let lacks = |input: &Input| !input.recording.damage().complete;
-                !side.left_out.is_empty() || side.list.iter().any(lacks)
+                !side.left_out.is_empty()
+                    || side.list.iter().any(lacks)
+                    || side.named.iter().any(|input| !input.named.statements.is_empty())
             }),
         }
     }
@@ -163,8 +165,10 @@ impl Job<'_> {
         // Of this machine and not of the recordings, so it is no part of the result.
         eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
         let recordings = self.sides().flat_map(|side| &side.list).map(|input| &input.recording);
-        let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
-        texts.join("\n")
+        let recordings = recordings.map(|r| info::info(r, &account(r)));
+        let named = self.sides().flat_map(|side| &side.named);
+        let named = named.map(|input| info::of_named(&input.named));
+        recordings.chain(named).collect::<Vec<String>>().join("\n")
     }
 
     fn summary(&self, to: &Destination) -> Result<String, Error> {
