@@ -29,6 +29,8 @@ pub struct Plan {
     pub filter: Filter,
     /// What is asked of the recordings.
     pub question: Question,
+    /// Whether pictures and folded stacks begin with what costs, callers behind it.
+    pub inverted: bool,
     /// What is asked of a comparison.
     pub comparing: Comparing,
     /// Where programs and debug files are looked for.
@@ -96,6 +98,7 @@ impl Plan {
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
             question: question(cli)?,
+            inverted: cli.inverted,
             comparing: Comparing {
                 scale: cli.scale,
                 work: cli.work.zip(cli.diff_work).map(|(new, base)| [new, base]),
