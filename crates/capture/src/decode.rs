@@ -58,6 +58,11 @@ impl<'a> Words<'a> {
         self.0.as_chunks::<8>().0.get(index).map(|word| u64::from_ne_bytes(*word))
     }
 
+    /// At most so many of them.
+    pub(crate) fn first(self, count: usize) -> Self {
+        Self(self.0.get(..count * 8).unwrap_or(self.0))
+    }
+
     pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator + 'a {
         self.0.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word))
     }

@@ -102,6 +102,14 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
     Some(facts)
 }
 
+/// Where in the file an address is.
+pub(crate) fn offset_of(segments: &[Segment], address: Svma) -> Option<u64> {
+    let inside =
+        |s: &&Segment| address.0.checked_sub(s.svma.0).is_some_and(|within| within < s.file_bytes);
+    let segment = segments.iter().find(inside)?;
+    segment.file_offset.0.checked_add(address.0 - segment.svma.0)
+}
+
 /// A part of the file, from what was read already if it is there.
 fn part(head: &[u8], read: &impl Fn(u64, usize) -> Vec<u8>, offset: u64, length: u64) -> Vec<u8> {
     let start = offset as usize;

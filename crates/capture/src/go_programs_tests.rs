@@ -29,7 +29,8 @@ fn processes(go_runtime: Option<GoRuntime>) -> Processes {
 
 #[test]
 fn a_go_program_is_noted_once_with_the_address_in_its_process() {
-    let processes = processes(Some(GoRuntime { switch_at: 0x1980, offsets: OFFSETS }));
+    let processes =
+        processes(Some(GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS }));
     let mut programs = GoPrograms::default();
     let program = GoProgram { switch_address: 0x4980, offsets: OFFSETS };
     assert_eq!(programs.note(processes.get(PID).unwrap()), Some(Some(program)));
@@ -42,7 +43,8 @@ fn a_go_program_is_noted_once_with_the_address_in_its_process() {
 
 #[test]
 fn the_next_program_under_a_number_is_looked_at_anew() {
-    let mut processes = processes(Some(GoRuntime { switch_at: 0x1980, offsets: OFFSETS }));
+    let mut processes =
+        processes(Some(GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS }));
     let mut programs = GoPrograms::default();
     assert!(programs.note(processes.get(PID).unwrap()).is_some());
     processes.apply(SideBand { time_ns: 9, pid: PID, tid: PID, change: Change::Exec }, &mut Fake);

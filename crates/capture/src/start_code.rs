@@ -10,6 +10,8 @@
 
 use profile::{Segment, Svma};
 
+use crate::elf_facts;
+
 /// Exported beside the start of a program and of a thread.
 const BESIDE: [&[u8]; 2] = [b"__libc_start_main", b"pthread_create"];
 const NEAR_BYTES: u64 = 4096;
@@ -41,7 +43,7 @@ impl StartCode {
         for (tag, value) in rows.take_while(|(tag, _)| *tag != 0) {
             let wanted = [DT_GNU_HASH, DT_SYMTAB, DT_STRTAB];
             if let Some(at) = wanted.iter().position(|wanted| *wanted == tag) {
-                tables[at] = offset_of(segments, value);
+                tables[at] = elf_facts::offset_of(segments, Svma(value));
             }
         }
         let [Some(hash), Some(symbols), Some(names)] = tables else { return Self::default() };
@@ -53,13 +55,6 @@ impl StartCode {
     pub(crate) fn contains(&self, address: Svma) -> bool {
         self.0.iter().any(|beside| beside.0.abs_diff(address.0) < NEAR_BYTES)
     }
-}
-
-fn offset_of(segments: &[Segment], address: u64) -> Option<u64> {
-    let inside =
-        |s: &&Segment| (s.svma.0..s.svma.0.saturating_add(s.file_bytes)).contains(&address);
-    let segment = segments.iter().find(inside)?;
-    segment.file_offset.0.checked_add(address - segment.svma.0)
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -122,7 +117,7 @@ mod tests {
     const LIBRARY: &str = "/lib/x86_64-linux-gnu/libc.so.6";
 
     fn start_code(bytes: &[u8]) -> Option<StartCode> {
-        crate::elf_facts::read_with_start_code(|offset, length| {
+        elf_facts::read_with_start_code(|offset, length| {
             let start = (offset as usize).min(bytes.len());
             bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
         })

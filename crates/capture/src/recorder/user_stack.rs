@@ -9,7 +9,8 @@ use crate::decode::{RawSample, WalkEnd, Words};
 use crate::elf_facts::ElfFacts;
 use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
-use crate::mask::{Place, mask};
+use crate::mask::{FRAME_POINTER, Place, STACK_POINTER, mask, register};
+use crate::open_mapped;
 use crate::process::Process;
 use crate::world::World;
 
@@ -24,8 +25,13 @@ impl<W: Write> Recorder<W> {
         let mut slice = std::mem::take(&mut self.slice);
         let id = match process.maps() {
             Some(maps) if sample.registers.len() > 0 => {
+                let needed = self.words_beside_chain(process, maps, sample, row);
                 let place_of = |region: &Region| self.place(process, region).0;
-                mask(sample.registers, sample.stack, maps, place_of, &mut slice);
+                let stack = needed.map_or(sample.stack, |words| sample.stack.first(words));
+                mask(sample.registers, stack, maps, place_of, &mut slice);
+                if needed.is_some() {
+                    slice.kept.retain(|kept| kept.word().is_some());
+                }
                 let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
                 let (id, is_new) = interner.sliced_stack(writer, row, &slice);
                 self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
@@ -35,6 +41,29 @@ impl<W: Write> Recorder<W> {
         };
         self.slice = slice;
         id
+    }
+
+    /// How many words are needed of a stack whose leaf is Go code, and no register: the chain has all callers but that
+    /// of a function that has not set its frame pointer. `None`: it is not known.
+    fn words_beside_chain(
+        &mut self,
+        process: &Process,
+        maps: &AddressMap,
+        sample: &RawSample<'_>,
+        row: Stack,
+    ) -> Option<usize> {
+        let leaf = sample.user.get(0)?;
+        let region = maps.find(leaf).filter(|_| row.end == StackEnd::Complete)?;
+        let facts = region.file.facts.borrow();
+        let offset = leaf.wrapping_sub(region.start).wrapping_add(region.file_offset);
+        let open = || Some(open_mapped::open(process.pid, region)?.0);
+        let above = self.go_frames.return_address_at(facts.as_ref()?, offset, open)?;
+        let frame = register(sample.registers, FRAME_POINTER)?
+            .wrapping_sub(register(sample.registers, STACK_POINTER)?);
+        match above {
+            0 => Some(1),
+            _ => (frame.wrapping_add(8) == u64::from(above) && sample.user.len() > 1).then_some(0),
+        }
     }
 
     /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without
