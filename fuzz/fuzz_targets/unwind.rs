@@ -4,20 +4,37 @@
 use libfuzzer_sys::fuzz_target;
 use profile::{Kept, KeptValue, ModuleId, Slice, Svma};
 use symbolize::Machine;
-use symbolize::unwind::{NoRule, Recorded, Rule, Rules, UnwindSections, UnwindTables, Walker};
+use symbolize::unwind::{
+    GoSwitch, NoRule, Recorded, Rule, Rules, UnwindSections, UnwindTables, Walker,
+};
 
-/// Tables without a cache: the last rule stays alive for the walk.
-struct Asked<'d>(UnwindTables<'d>, Option<Rule>);
+/// Tables without a cache.
+struct Asked<'d> {
+    tables: UnwindTables<'d>,
+    /// The functions of Go's runtime that switch stacks: each has 16 bytes from here on.
+    switches_at: u64,
+    /// The last rule stays alive for the walk.
+    last: Option<Rule>,
+}
 
 impl Rules for Asked<'_> {
     fn rule(&mut self, _: ModuleId, address: u64) -> Result<&Rule, NoRule> {
-        let rule = self.0.rule(Svma(address))?;
-        Ok(self.1.insert(rule))
+        let mut rule = self.tables.rule(Svma(address))?;
+        rule.go_switch = match address.checked_sub(self.switches_at).map(|at| at / 16) {
+            Some(0) => Some(GoSwitch::Leaves),
+            Some(1) => Some(GoSwitch::Parks),
+            Some(2) => Some(GoSwitch::Enters),
+            Some(3) => Some(GoSwitch::Dispatches),
+            _ => None,
+        };
+        Ok(self.last.insert(rule))
     }
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some(([machine, split, words], rest)) = bytes.split_first_chunk::<3>() else { return };
+    let Some(([machine, split, words, switches], rest)) = bytes.split_first_chunk::<4>() else {
+        return;
+    };
     let (table, kept) = rest.split_at(rest.len() * usize::from(*split) / 255);
     let machine = if machine & 1 == 0 { Machine::X86_64 } else { Machine::Aarch64 };
     let (eh, debug) = table.split_at(table.len() / 2);
@@ -46,12 +63,18 @@ fuzz_target!(|bytes: &[u8]| {
         entry_at: Svma(u64::from(words & 2) << 11),
         is_go: words & 1 == 1,
     });
-    let mut rules = Asked(tables, None);
+    let switches_at = u64::from(*switches) * 16;
+    let mut rules = Asked { tables, switches_at, last: None };
     let mut walker = Walker::new(machine).expect("a known machine");
-    let path: Vec<(ModuleId, u64)> =
-        kept.iter().take(4).map(|byte| (ModuleId(1), u64::from(*byte) * 16)).collect();
-    let limit = slice.kept.len() + 2 * path.len() + 2;
-    if let Some(walk) = walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut rules) {
+    let chain = |bytes: &[u8]| -> Vec<(ModuleId, u64)> {
+        bytes.iter().map(|byte| (ModuleId(1), u64::from(*byte) * 16)).collect()
+    };
+    let path = chain(&kept[..kept.len().min(4)]);
+    // Half of the inputs are of no goroutine.
+    let goroutine = chain(&kept[kept.len().saturating_sub(usize::from(split & 1) * 4)..]);
+    let limit = slice.kept.len() + 2 * (path.len() + goroutine.len()) + 2;
+    let recorded = Recorded { path: &path, goroutine: &goroutine };
+    if let Some(walk) = walker.walk(recorded, &slice, &mut rules) {
         assert!(walk.frames.len() <= limit);
     }
 });

@@ -53,8 +53,7 @@ impl Archive {
     /// `None` when there is none, or a piece of it is lost.
     #[must_use]
     pub fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
-        let places = self.embedded_places.get_or_init(|| self.find_embedded(&mut Inflater::new()));
-        let frames = places.get(&(module.0, section.as_bytes().to_vec()))?;
+        let frames = self.embedded_places().get(&(module.0, section.as_bytes().to_vec()))?;
         // Made for what is there only: most modules have nothing.
         let mut inflater = Inflater::new();
         let mut content = Vec::new();
@@ -76,6 +75,15 @@ impl Archive {
             }
         }
         None
+    }
+
+    /// Which sections of which modules the archive holds.
+    pub fn embeds(&self) -> impl Iterator<Item = (ModuleId, &[u8])> {
+        self.embedded_places().keys().map(|(module, section)| (ModuleId(*module), &section[..]))
+    }
+
+    fn embedded_places(&self) -> &Places {
+        self.embedded_places.get_or_init(|| self.find_embedded(&mut Inflater::new()))
     }
 
     /// Reads every piece once: a lookup by each of a hundred modules would otherwise read all of them.

@@ -4,11 +4,14 @@ mod perf_data;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use archive::{Archive, Damage, DataBlock, SliceBlock};
-use profile::{CpuLedger, End, Module, ModuleId, ModuleKind, RecordingFacts, Tables};
+use profile::{BuildId, CpuLedger, End, ModuleId, ModuleKind, RecordingFacts, Tables};
 use rayon::iter::ParallelIterator;
+use rustc_hash::FxHashMap;
 
 use crate::Error;
 use perf_data::Imported;
@@ -20,6 +23,7 @@ pub use perf_data::PerfDataError;
 pub struct Recording {
     path: PathBuf,
     archive: Archive,
+    embeds: OnceLock<EmbedsByBuild>,
     /// What could not be imported of a recording that was none of ours.
     statements: Vec<String>,
 }
@@ -107,7 +111,7 @@ impl Recording {
     fn imported(path: &Path, imported: Result<Imported, PerfDataError>) -> Result<Self, Error> {
         let path = path.to_path_buf();
         match imported {
-            Ok(Imported { archive, statements }) => Ok(Self { path, archive, statements }),
+            Ok(Imported { archive, statements }) => Ok(Self::new(path, archive, statements)),
             Err(source) => Err(Error::PerfData { path, source }),
         }
     }
@@ -121,10 +125,14 @@ impl Recording {
         // only say what else it may be.
         let path = path.to_path_buf();
         match (opened, recognise(head)) {
-            (Ok(archive), _) => Ok(Self { path, archive, statements: Vec::new() }),
+            (Ok(archive), _) => Ok(Self::new(path, archive, Vec::new())),
             (Err(source), Content::Archive) => Err(Error::Archive { path, source }),
             (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
         }
+    }
+
+    fn new(path: PathBuf, archive: Archive, statements: Vec<String>) -> Self {
+        Self { path, archive, embeds: OnceLock::new(), statements }
     }
 
     /// What messages call it.
@@ -149,6 +157,12 @@ impl Recording {
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.archive.end()
+    }
+
+    /// From the first to the last time that is covered.
+    #[must_use]
+    pub fn span(&self) -> Range<u64> {
+        self.archive.span()
     }
 
     /// The counters at the end; empty without one.
@@ -190,15 +204,26 @@ impl Recording {
         self.embedded(module, "unwind")
     }
 
-    /// What is embedded of a module. One of all that are of one build stands for all.
+    /// What is embedded of a module, or else of the first of its build: recorders embed each build once.
     fn embedded(&self, module: ModuleId, section: &str) -> Option<Vec<u8>> {
         let wanted = self.tables().module(module)?;
-        let same = |m: &Module| {
-            m.kind == wanted.kind && !m.build_id.is_empty() && m.build_id == wanted.build_id
-        };
-        let rows = (1..).map(ModuleId).zip(&self.tables().modules);
-        std::iter::once(module)
-            .chain(rows.filter(|(_, row)| same(row)).map(|(id, _)| id))
-            .find_map(|id| self.archive.embedded(id, section))
+        self.archive.embedded(module, section).or_else(|| {
+            let embeds = self.embeds.get_or_init(|| embeds_by_build(&self.archive));
+            let same_build = embeds.get(&(wanted.kind, wanted.build_id, section.as_bytes().into()));
+            self.archive.embedded(*same_build?, section)
+        })
     }
+}
+
+/// Which module something is embedded of, by kind, build and section.
+type EmbedsByBuild = FxHashMap<(ModuleKind, BuildId, Box<[u8]>), ModuleId>;
+
+fn embeds_by_build(archive: &Archive) -> EmbedsByBuild {
+    let mut embeds = EmbedsByBuild::default();
+    for (id, section) in archive.embeds() {
+        if let Some(module) = archive.tables().module(id).filter(|m| !m.build_id.is_empty()) {
+            embeds.entry((module.kind, module.build_id, section.into())).or_insert(id);
+        }
+    }
+    embeds
 }

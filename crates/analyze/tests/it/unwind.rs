@@ -1,6 +1,7 @@
 //! Stacks that were recorded with registers and stack words.
 
-use profile::{Kept, KeptValue, ModuleId, Slice, StackEnd};
+use analyze::Recording;
+use profile::{BuildId, Kept, KeptValue, Module, ModuleId, ModuleKind, Slice, StackEnd};
 
 use crate::made::{Desk, Made};
 
@@ -99,4 +100,29 @@ fn a_slice_that_is_too_short_says_so() {
     let expected = "server;[truncated: no frame pointers];serve;wait_events 100000000\n";
     assert_eq!(desk.read("x.folded"), expected);
     assert!(ran.stdout.contains("100 % cut: code without frame pointers"), "{}", ran.stdout);
+}
+
+/// Several processes may map one build from different places; a recorder embeds it once.
+#[test]
+fn what_is_embedded_of_one_module_serves_all_of_its_build() {
+    let build = |path: &str, id: &[u8]| {
+        let mut module = Module::new(ModuleKind::Vdso, path);
+        module.build_id = BuildId::new(id);
+        module
+    };
+    let mut run = Made::new();
+    run.embed(&build("[vdso]", &[7; 20]), b"image");
+    for (path, id) in [("[copy]", &[7; 20][..]), ("[other]", &[8; 20]), ("[unknown]", &[])] {
+        let stack = run.elsewhere(&build(path, id), 0x10);
+        run.ran_in("server", stack, 1);
+    }
+    let recording = Recording::from_bytes("run.arc".as_ref(), run.finish()).unwrap();
+    let image = |path: &str| {
+        let mut rows = (1..).map(ModuleId).zip(&recording.tables().modules);
+        let (id, _) = rows.find(|(_, module)| &*module.path.lossy() == path).unwrap();
+        recording.vdso_image(id)
+    };
+    assert_eq!(image("[vdso]").as_deref(), Some(&b"image"[..]));
+    assert_eq!(image("[copy]").as_deref(), Some(&b"image"[..]));
+    assert_eq!((image("[other]"), image("[unknown]")), (None, None));
 }

@@ -35,10 +35,10 @@ const LIMITS: Limits = Limits {
 
 /// An import under way.
 pub(super) struct Import<W: Write> {
-    about: About,
+    pub(super) about: About,
     events_by_id: FxHashMap<u64, usize>,
-    writer: Writer<W>,
-    rows: Rows,
+    pub(super) writer: Writer<W>,
+    pub(super) rows: Rows,
     ledger: FxHashMap<(usize, u32), CpuLedger>,
     /// Of each event: lost by what buffers say, and by what is counted otherwise.
     lost: Vec<(u64, u64)>,
@@ -108,7 +108,7 @@ impl<W: Write> Import<W> {
         import.finish(statements)
     }
 
-    fn new(about: About, first_record: &[u8], out: W) -> Result<Self, PerfDataError> {
+    pub(super) fn new(about: About, first_record: &[u8], out: W) -> Result<Self, PerfDataError> {
         let Some(first) = about.attributes.first() else {
             return Err(PerfDataError::Header("it describes no event"));
         };
@@ -191,7 +191,7 @@ impl<W: Write> Import<W> {
         self.events_by_id.get(&id).copied()
     }
 
-    fn visit(&mut self, time_ns: u64, record: Record<'_>) -> Result<(), PerfDataError> {
+    pub(super) fn visit(&mut self, time_ns: u64, record: Record<'_>) -> Result<(), PerfDataError> {
         if record.kind == kind::SAMPLE {
             return self.sample(time_ns, record);
         }

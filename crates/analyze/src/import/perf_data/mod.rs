@@ -19,6 +19,8 @@ mod error;
 mod facts;
 mod file;
 mod import;
+#[cfg(all(test, feature = "campaign"))]
+mod masking_campaign;
 mod modules;
 mod order;
 mod processes;

@@ -26,8 +26,8 @@ const KERNEL_PID: u32 = u32::MAX;
 /// What is known at the time of the record that is read.
 pub(super) struct Rows {
     registers: Option<Registers>,
-    processes: Processes,
-    modules: Modules,
+    pub(super) processes: Processes,
+    pub(super) modules: Modules,
     kernel: AddressMap,
     dropped_of_kernel: u64,
     /// Number of the module for kernel addresses that nothing is known of.
@@ -236,11 +236,8 @@ impl Rows {
         let stack = self.paths(writer, sample.pid, false);
         let image = self.processes.image(sample.pid);
         let modules = &mut self.modules;
-        let slice = machine.mask(attribute.user_registers, registers, sample.stack, |word| {
-            // A return address may be the first byte behind its mapping.
-            let (module, before) = user_place(image, modules, writer, word.wrapping_sub(1))?;
-            Some((module, before.wrapping_add(1)))
-        });
+        let code = |word| return_place(image, modules, writer, word);
+        let slice = machine.mask(attribute.user_registers, registers, sample.stack, code);
         match slice {
             Some(slice) => self.stacks.sliced(writer, stack, slice),
             None => self.stacks.stack(writer, stack),
@@ -274,7 +271,19 @@ impl Rows {
     }
 }
 
-fn user_place<W: Write>(
+/// Whose code a return address is of: it may be the first byte behind its mapping (a call that never
+/// returns).
+pub(super) fn return_place<W: Write>(
+    image: &mut Image,
+    modules: &mut Modules,
+    writer: &mut Writer<W>,
+    address: u64,
+) -> Option<Place> {
+    let (module, before) = user_place(image, modules, writer, address.wrapping_sub(1))?;
+    Some((module, before.wrapping_add(1)))
+}
+
+pub(super) fn user_place<W: Write>(
     image: &mut Image,
     modules: &mut Modules,
     writer: &mut Writer<W>,

@@ -16,7 +16,7 @@ const MAX_WORDS: usize = 8192;
 pub(super) struct Registers {
     /// By perf's number: the number that DWARF has for it.
     dwarf: &'static [u32],
-    stack_pointer: u32,
+    pub(super) stack_pointer: u32,
     instruction_pointer: u32,
 }
 
@@ -60,7 +60,7 @@ impl Registers {
     }
 
     /// (index among the registers of the mask, DWARF number).
-    fn in_mask(self, mask: u64) -> impl Iterator<Item = (usize, u32)> {
+    pub(super) fn in_mask(self, mask: u64) -> impl Iterator<Item = (usize, u32)> {
         let numbers = (0u32..).zip(self.dwarf);
         let kept = numbers.filter(move |(perf, dwarf)| mask >> perf & 1 != 0 && **dwarf != NONE);
         kept.map(move |(perf, dwarf)| (index(mask, perf), *dwarf))
@@ -84,14 +84,17 @@ impl Registers {
         let number = self.stack_pointer;
         let stack_start = registers.get(index(mask, number)).filter(|_| mask >> number & 1 != 0)?;
         let words = stack.len().min(MAX_WORDS);
-        let above = words as u64 * 8 + STACK_BYTES;
+        let copied = words as u64 * 8;
         let mut value = |word: u64| {
             let distance = word.wrapping_sub(stack_start);
-            if distance <= above {
+            if distance <= copied {
                 return Some(KeptValue::Stack(distance));
             }
-            // A return address may be the first byte behind its mapping (a call that never returns).
-            code(word).map(|(module, address)| KeptValue::Code { module, address })
+            // Code may be as close above a thread's stack as the stack's own end.
+            match code(word) {
+                Some((module, address)) => Some(KeptValue::Code { module, address }),
+                None => (distance <= copied + STACK_BYTES).then_some(KeptValue::Stack(distance)),
+            }
         };
         let mut kept = Vec::new();
         for (index, dwarf) in self.in_mask(mask) {
@@ -109,7 +112,7 @@ impl Registers {
 }
 
 /// How many registers of the mask stand before one.
-fn index(mask: u64, number: u32) -> usize {
+pub(super) fn index(mask: u64, number: u32) -> usize {
     (mask & ((1 << number) - 1)).count_ones() as usize
 }
 
@@ -147,5 +150,16 @@ mod tests {
         assert_eq!(X86_64.kept(mask), [3, 6, 15]);
         assert!(X86_64.mask(mask & !(1 << 7), registers, stack, code).is_none());
         assert!(X86_64.mask(mask, Words(&[]), stack, code).is_none());
+    }
+
+    #[test]
+    fn code_close_above_a_stack_is_code() {
+        let (stack_pointer, above) = (0x7000, 0x7000 + STACK_BYTES / 2);
+        let code = |word| (word >= above).then(|| (ModuleId(1), word - above));
+        let registers = bytes(&[stack_pointer]);
+        let stack = bytes(&[above + 5, above - 8]);
+        let slice = X86_64.mask(1 << 7, Words(&registers), Words(&stack), code).unwrap();
+        let value = KeptValue::Code { module: ModuleId(1), address: 5 };
+        assert_eq!(slice.kept, [Kept { place: Kept::place_of_word(0), value }]);
     }
 }
