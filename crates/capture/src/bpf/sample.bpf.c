@@ -51,6 +51,9 @@ struct scratch {
 	struct walk goroutine;
 	/* Where a Go program's thread went over to its own stack: nothing above belongs to what runs. 0: it did not. */
 	__u64 switched_at;
+	/* Of the stack, what the record has no room for. */
+	__u64 more_from;
+	__u64 more_bytes;
 	__u64 busy;
 };
 
@@ -118,6 +121,12 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, goroutine_bytes),
 	offsetof(struct record_header, stack_bytes),
 	offsetof(struct record_header, comm),
+	sizeof(struct more_stack),
+	offsetof(struct more_stack, time_ns),
+	offsetof(struct more_stack, bytes),
+	offsetof(struct more_stack, layout),
+	offsetof(struct more_stack, cpu),
+	offsetof(struct more_stack, stack),
 	sizeof(struct counters),
 	offsetof(struct counters, fired),
 	offsetof(struct counters, idle),
@@ -155,6 +164,7 @@ const __u32 record_layout[] SEC("layout") = {
 	MAX_FRAMES,
 	REGISTER_COUNT,
 	MAX_SLICE_BYTES,
+	MAX_MORE_STACKS,
 };
 
 /* Into the scratch: with a pointer that may be none the verifier would follow everything twice. */
@@ -394,7 +404,7 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 {
 	struct record_header *header = &record->header;
 	char *to = (char *)record->words + user + others;
-	__u64 outermost, stack;
+	__u64 outermost, stack, first;
 
 	if (!config.small_slice_bytes || user < sizeof(__u64))
 		return 0;
@@ -404,7 +414,15 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 	to += REGISTER_COUNT * sizeof(__u64);
 	/* Through memory, as in sample(): else the verifier follows the copying once for each way to a length. */
 	header->stack_bytes = wanted_stack(regs, record, outermost);
-	header->stack_bytes = copy_stack(to, regs->rsp, *(volatile __u32 *)&header->stack_bytes);
+	stack = *(volatile __u32 *)&header->stack_bytes;
+	first = stack;
+	if (stack > MAX_SLICE_BYTES)
+		first = MAX_SLICE_BYTES - (regs->rsp & (PAGE_BYTES - 1)); /* what follows begins with a page */
+	header->stack_bytes = copy_stack(to, regs->rsp, first);
+	if (*(volatile __u32 *)&header->stack_bytes == first) {
+		record->more_from = regs->rsp + first;
+		record->more_bytes = stack - first;
+	}
 	stack = *(volatile __u32 *)&header->stack_bytes;
 	if (stack > MAX_SLICE_BYTES)
 		return 0;
@@ -456,6 +474,47 @@ static __always_inline long submit(struct counters *count, struct scratch *recor
 	return error;
 }
 
+/* Copies the next part of a stack, whole pages as far as they can be read; returns its bytes. */
+static __always_inline __u64 submit_more(const struct scratch *record, __u64 from, __u64 wanted)
+{
+	struct more_stack *more = bpf_ringbuf_reserve(&ring, sizeof(*more), 0);
+	__u64 done = MAX_SLICE_BYTES;
+	int page;
+
+	if (!more)
+		return 0;
+	if (bpf_probe_read_user(more->stack, MAX_SLICE_BYTES, (const void *)from)) {
+		for (page = 0; page < MAX_SLICE_BYTES / PAGE_BYTES; page++) {
+			if (bpf_probe_read_user(more->stack + page * PAGE_BYTES, PAGE_BYTES,
+						(const void *)(from + page * PAGE_BYTES)))
+				break;
+		}
+		done = page * PAGE_BYTES;
+	}
+	more->time_ns = record->header.time_ns;
+	more->layout = MORE_STACK_LAYOUT;
+	more->cpu = record->header.cpu;
+	more->bytes = done < wanted ? done : wanted;
+	bpf_ringbuf_submit(more, BPF_RB_NO_WAKEUP);
+	return done;
+}
+
+/* The rest of a deep stack, while the ring has room for the samples of others. */
+static __always_inline void continue_stack(struct scratch *record)
+{
+	int part;
+
+	for (part = 0; part < MAX_MORE_STACKS && record->more_bytes; part++) {
+		if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > config.wake_bytes)
+			break;
+		if (submit_more(record, record->more_from, record->more_bytes) < MAX_SLICE_BYTES ||
+		    record->more_bytes < MAX_SLICE_BYTES)
+			break;
+		record->more_from += MAX_SLICE_BYTES;
+		record->more_bytes -= MAX_SLICE_BYTES;
+	}
+}
+
 SEC("perf_event")
 int sample(struct bpf_perf_event_data *ctx)
 {
@@ -504,6 +563,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
 	record->switched_at = 0;
+	record->more_bytes = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 	look_up_roots(record);
 
@@ -524,7 +584,8 @@ int sample(struct bpf_perf_event_data *ctx)
 		slice = add_slice(&regs, record, user, kernel + goroutine);
 	}
 
-	submit(count, record, sizeof(*header) + kernel + user + goroutine + slice);
+	if (!submit(count, record, sizeof(*header) + kernel + user + goroutine + slice))
+		continue_stack(record);
 	record->busy = 0;
 	return 0;
 }

@@ -105,6 +105,20 @@ fn a_slice_holds_the_true_callers_in_their_order() {
 }
 
 #[test]
+fn a_slice_goes_on_where_the_stack_is_deep() {
+    let dir = dir();
+    let flags = [WITHOUT_FRAME_POINTERS, &["-DROOM=50000"]].concat();
+    let binary = program(dir.path(), "chain", &flags);
+    let recorded = record(dir.path(), "auto", &[binary.to_str().unwrap(), "2"]);
+    let chains = chains(&recorded, &binary);
+    let at_leaf: Vec<_> = chains.iter().filter(|(leaf, _)| leaf == "leaf").collect();
+    assert!(at_leaf.len() > 800, "{} samples in leaf()", at_leaf.len());
+    for (_, callers) in at_leaf {
+        assert!(callers.starts_with(&main_path(&["inner", "middle", "outer"])), "{callers:?}");
+    }
+}
+
+#[test]
 fn with_frame_pointers_a_small_slice_holds_the_caller_that_they_skip() {
     let dir = dir();
     let flags = ["-O2", "-fno-omit-frame-pointer"];
