@@ -144,7 +144,7 @@ impl<W: Write> Recorder<W> {
         let goroutine = goroutine.map_or(NodeId::NONE, |callers| callers.path);
         let row = Stack { user, kernel, goroutine, end };
         let stack = match processes.get(sample.pid) {
-            Some(process) if callers.is_some() => self.stack(process, sample, row),
+            Some(process) if callers.is_some() => self.stack(process, sample, row, world),
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
         if let Some(embedding) = &mut self.embedding {

@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use profile::{FileOffset, ModuleId, ModuleKind, Node, NodeId, Segment, Stack, StackEnd, StackId};
+use profile::{
+    FileOffset, KeptValue, ModuleId, ModuleKind, Node, NodeId, Segment, Slice, Stack, StackEnd,
+    StackId,
+};
 
 use super::{Frame, Recorder};
 use crate::decode::{RawSample, WalkEnd, Words};
@@ -14,6 +17,9 @@ use crate::open_mapped;
 use crate::process::Process;
 use crate::world::World;
 
+/// Stale return addresses are among them: of a deep stack thousands.
+const MAX_NAMES_OF_A_SLICE: usize = 64;
+
 impl<W: Write> Recorder<W> {
     /// The stack row, with what was kept of registers and words if they were recorded.
     pub(super) fn stack(
@@ -21,12 +27,20 @@ impl<W: Write> Recorder<W> {
         process: &Process,
         sample: &RawSample<'_>,
         row: Stack,
+        world: &mut impl World,
     ) -> StackId {
         let mut slice = std::mem::take(&mut self.slice);
         let id = match process.maps() {
             Some(maps) if sample.registers.len() > 0 => {
                 let needed = self.words_beside_chain(process, maps, sample, row);
-                let place_of = |region: &Region| self.place(process, region).0;
+                let mut run_time_code = Vec::new();
+                let place_of = |region: &Region| {
+                    let (place, kind) = self.place(process, region);
+                    if kind == ModuleKind::Anon && !run_time_code.contains(&place.module) {
+                        run_time_code.push(place.module);
+                    }
+                    place
+                };
                 let stack = needed.map_or(sample.stack, |words| sample.stack.first(words));
                 mask(sample.registers, stack, maps, place_of, &mut slice);
                 if needed.is_some() {
@@ -34,13 +48,36 @@ impl<W: Write> Recorder<W> {
                 }
                 let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
                 let (id, is_new) = interner.sliced_stack(writer, row, &slice);
-                self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
+                if is_new {
+                    self.pending_slice_words += slice.kept.len();
+                    self.want_names(process, &slice, &run_time_code, sample.time_ns, world);
+                }
                 id
             }
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
         self.slice = slice;
         id
+    }
+
+    /// Wants names of what may be callers in run-time code: the chain may have missed them.
+    fn want_names(
+        &mut self,
+        process: &Process,
+        slice: &Slice,
+        run_time_code: &[ModuleId],
+        time_ns: u64,
+        world: &mut impl World,
+    ) {
+        let returns = slice.kept.iter().filter_map(|kept| match kept.value {
+            KeptValue::Code { module, address } if run_time_code.contains(&module) => {
+                Some(Frame { module, address, is_run_time_code: true })
+            }
+            _ => None,
+        });
+        for frame in returns.take(MAX_NAMES_OF_A_SLICE) {
+            self.want_name(process, frame, frame.address.wrapping_sub(1), time_ns, world);
+        }
     }
 
     /// How many words are needed of a stack whose leaf is Go code, and no register: the chain has all callers but that
