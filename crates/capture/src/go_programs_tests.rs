@@ -66,3 +66,16 @@ fn other_programs_are_not_looked_at_again_and_change_nothing() {
     assert!(!programs.forget(PID, processes.get(PID).unwrap().uid));
     assert_eq!(programs.looked_at.len(), 1);
 }
+
+#[test]
+fn a_file_is_looked_into_once() {
+    let processes = processes(None);
+    let process = processes.get(PID).unwrap();
+    let file = &process.maps().unwrap().regions()[0].file;
+    *file.facts.borrow_mut() = None;
+    let runtime = GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS };
+    let mut programs = GoPrograms::default();
+    programs.files.insert(file.identity, Some(runtime));
+    let program = GoProgram { switch_address: 0x4980, offsets: OFFSETS };
+    assert_eq!(programs.note(process), Some(Some(program)));
+}
