@@ -94,6 +94,9 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
             _ => {}
         }
     }
+    if !facts.go_build_id.is_empty() {
+        facts.keeps_frame_pointers = None; // these tables are of C code alone
+    }
     if header.e_machine(endian) == EM_X86_64 && !facts.go_build_id.is_empty() {
         let code = facts.segments.iter().find(|segment| segment.flags & Segment::EXECUTE != 0);
         let code = code.map(|s| s.file_offset.0..s.file_offset.0.saturating_add(s.file_bytes));
