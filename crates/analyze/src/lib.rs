@@ -36,6 +36,7 @@ mod diff_report;
 mod error;
 mod fetched;
 mod filter;
+mod findings;
 mod given;
 mod group;
 mod host_symbols;
