@@ -72,6 +72,9 @@ enum Command {
         /// How often gdb looks at it, in a run of its own
         #[arg(long, default_value_t = 20)]
         gdb: u32,
+        /// Process that gdb looks at, by name: the newest one (default: the command itself)
+        #[arg(long)]
+        process: Option<String>,
         /// Samples a second of both
         #[arg(long, default_value_t = 499)]
         hz: u32,
@@ -95,8 +98,8 @@ fn main() -> ExitCode {
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
         Command::ComparePerf { command } => compare::run(&command),
-        Command::CompareUnwind { gdb, hz, unwind, command } => {
-            compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })
+        Command::CompareUnwind { gdb, process, hz, unwind, command } => {
+            compare_unwind::run(&compare_unwind::Plan { gdb, process, hz, unwind, command })
         }
         Command::Dist => dist::run(),
     };
