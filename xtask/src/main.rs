@@ -57,9 +57,9 @@ enum Command {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// Only the ways to find callers, side by side
+        /// Only this part
         #[arg(long)]
-        only_unwind: bool,
+        only: Option<bench::Part>,
     },
     /// Record a command with capture and with perf at the same time, and compare the names
     ComparePerf {
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
-        Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
+        Command::Bench { seconds, only } => bench::run(seconds, only),
         Command::ComparePerf { command } => compare::run(&command),
         Command::CompareUnwind { gdb, process, hz, unwind, command } => {
             compare_unwind::run(&compare_unwind::Plan { gdb, process, hz, unwind, command })
