@@ -92,6 +92,48 @@ impl Spans {
         }
     }
 
+    /// The spans, in order, none touching another.
+    #[must_use]
+    pub fn list(&self) -> Vec<Range<u64>> {
+        self.spans.iter().map(|(from, to)| *from..*to).collect()
+    }
+
+    /// How much of a span is in it.
+    #[must_use]
+    pub fn within_ns(&self, span: &Range<u64>) -> u64 {
+        let first = self.spans.partition_point(|s| s.1 <= span.start);
+        let touched = self.spans[first..].iter().take_while(|s| s.0 < span.end);
+        touched.map(|(from, to)| (*to).min(span.end) - (*from).max(span.start)).sum()
+    }
+
+    /// What of it lies in other spans.
+    #[must_use]
+    pub fn only(&self, others: &[Range<u64>]) -> Self {
+        let mut rest = Self::default();
+        for (from, to) in &self.spans {
+            for other in others {
+                rest.add((*from).max(other.start)..(*to).min(other.end));
+            }
+        }
+        rest
+    }
+
+    /// What of a span is not in it.
+    #[must_use]
+    pub fn gaps(&self, span: &Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut at = span.start;
+        for (from, to) in &self.spans {
+            if *from > at {
+                gaps.push(at..(*from).min(span.end));
+            }
+            at = at.max(*to);
+        }
+        gaps.push(at..span.end);
+        gaps.retain(|gap| gap.start < gap.end);
+        gaps
+    }
+
     /// How long all of it is, times in more than one span once.
     #[must_use]
     pub fn total_ns(&self) -> u64 {
@@ -121,6 +163,21 @@ mod tests {
         spans.add(0..100);
         assert_eq!(spans.spans, [(0, 100)]);
         assert_eq!(Spans::default().bounds(), None);
+    }
+
+    #[test]
+    fn spans_are_cut_by_others() {
+        let mut spans = Spans::default();
+        spans.add(10..20);
+        spans.add(30..40);
+        assert_eq!(
+            [0..100, 15..35, 20..30, 12..13].map(|span| spans.within_ns(&span)),
+            [20, 10, 0, 1]
+        );
+        assert_eq!(spans.only(&[0..12, 15..32]).spans, [(10, 12), (15, 20), (30, 32)]);
+        assert_eq!(spans.gaps(&(0..50)), [0..10, 20..30, 40..50]);
+        assert_eq!(spans.gaps(&(15..45)), [20..30, 40..45]);
+        assert_eq!(Spans::default().gaps(&(1..2)), vec![1..2]);
     }
 
     #[test]

@@ -281,6 +281,7 @@ mod tests {
             stack: StackId(*stack),
             weight: 1,
             samples: 1,
+            ..Cell::default()
         };
         Cells { rows: stacks.iter().map(cell).collect(), ..Cells::default() }
     }

@@ -1,27 +1,33 @@
 //! From recordings to one call tree and the figures around it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use archive::Damage;
-use profile::{CallTree, End, Event, EventId, EventKind, FrameTable, RecordingFacts, Text, Unit};
-use rustc_hash::FxHashMap;
+use profile::{
+    CallTree, End, Event, EventId, EventKind, FrameTable, RecordingFacts, Timeline, Unit,
+};
 
 use crate::Error;
 use crate::account::{Account, Spans};
-use crate::addresses::{Addresses, Used, gather};
-use crate::collapse::{Cells, Keep, Sum, collapse};
+use crate::addresses::{Used, gather};
+use crate::collapse::{Cells, Grid, Sum, collapse};
+use crate::filter::Filter;
+use crate::group::{self, Grouping, Groups};
 use crate::import::Recording;
+use crate::keep::{Keep, LeftOut};
 use crate::locate::{FetchOutcome, Locator};
-use crate::modules::{self, GroupWeight, ModuleUse};
+use crate::modules::ModuleUse;
 use crate::naming::Naming;
 use crate::paths::Paths;
-use crate::plan::Filter;
 use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
-use crate::resolve::{Resolution, resolve};
+use crate::resolve::resolve;
+use crate::sieve::Sieve;
 use crate::stacks::{Chains, Shape, Wholeness};
 use crate::symbol_cache::SymbolCache;
+use crate::totals::Totals;
 use crate::unwind::unwind;
 
 /// One or more recordings, named and merged.
@@ -35,8 +41,10 @@ pub struct Analysis {
     pub tree: CallTree,
     /// CPU time (nanoseconds) and samples in the tree.
     pub total: Sum,
-    /// What the filter left out.
-    pub filtered: Sum,
+    /// When that was measured, in the steps that were asked for.
+    pub timeline: Timeline,
+    /// What filters left out, by why.
+    pub filtered: [Sum; LeftOut::COUNT],
     /// Samples of events that are not shown.
     pub other_events_samples: u64,
     /// Wall time observed; of several machines together, each machine's time once.
@@ -73,6 +81,8 @@ pub struct Recorded {
     pub damage: Damage,
     /// Time covered and losses.
     pub account: Account,
+    /// Of the time covered, what was asked for.
+    pub observed: Spans,
     /// Number of the event shown.
     pub event: EventId,
 }
@@ -142,79 +152,170 @@ fn shown_event(recording: &Recording, wanted: Option<&str>) -> Result<EventId, E
     })
 }
 
-fn keep(recording: &Recording, filter: &Filter, names: &ProcessNames) -> Keep {
-    if filter.is_empty() {
-        return Keep::everything(recording.tables());
+/// A recording, and what of it counts.
+#[derive(Debug)]
+pub struct Input {
+    /// The recording.
+    pub recording: Recording,
+    /// Which samples; its times are resolved in `times`.
+    pub filter: Filter,
+    /// When, by the recording's `CLOCK_MONOTONIC`; `None`: at all times.
+    pub times: Option<Vec<Range<u64>>>,
+}
+
+impl Input {
+    /// Of the time covered, what was asked for.
+    #[must_use]
+    pub fn observed(&self, account: &Account) -> Spans {
+        let all = || account.covered.clone();
+        self.times.as_ref().map_or_else(all, |times| account.covered.only(times))
     }
-    Keep::only(recording.tables(), |thread, process| {
-        let named = |name: &String| {
-            thread.comm == Text::from(name.as_str()) || names.get(thread.process) == Some(name)
-        };
-        process.is_some_and(|p| filter.pids.is_empty() || filter.pids.contains(&p.pid.0))
-            && (filter.comms.is_empty() || filter.comms.iter().any(named))
-    })
+}
+
+impl From<Recording> for Input {
+    /// All of a recording.
+    fn from(recording: Recording) -> Self {
+        Self { recording, filter: Filter::default(), times: None }
+    }
+}
+
+/// What is asked of recordings.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// What stands at the root of every stack, the outermost first.
+    pub by: Vec<Grouping>,
+    /// Which frames are shown.
+    pub shape: Shape,
+    /// Which stacks count by their frames' names.
+    pub sieve: Sieve,
+    /// The event shown; `None`: the one that measured most CPU time.
+    pub event: Option<String>,
+    /// Into how many steps of time all recordings together are divided; each has one at least.
+    pub steps: u32,
+}
+
+impl Default for Question {
+    fn default() -> Self {
+        Self {
+            by: vec![Grouping::Process],
+            shape: Shape::default(),
+            sieve: Sieve::default(),
+            event: None,
+            steps: 1,
+        }
+    }
+}
+
+/// The samples of one input.
+struct Collapsed {
+    event: EventId,
+    cells: Cells,
+    grid: Grid,
+}
+
+fn collapse_input(
+    input: &Input,
+    question: &Question,
+    names: &ProcessNames,
+    steps: u32,
+) -> Result<(Collapsed, Keep), Error> {
+    let recording = &input.recording;
+    let event = shown_event(recording, question.event.as_deref())?;
+    let mut keep = input.filter.keep(recording.tables(), recording.facts(), names);
+    let mut span = recording.span();
+    if let Some(times) = &input.times {
+        let bounds = |pick: fn(&Range<u64>) -> u64| times.iter().map(pick);
+        let from = bounds(|span| span.start).min().unwrap_or(0).max(span.start);
+        let to = bounds(|span| span.end).max().unwrap_or(0).min(span.end);
+        span = from..to;
+        keep = keep.at(times.clone());
+    }
+    let grid = if steps > 1 { Grid::over(&span, steps) } else { Grid::default() };
+    let cells = collapse(recording, event, &keep, &group::apart(&question.by, grid));
+    Ok((Collapsed { event, cells, grid }, keep))
 }
 
 /// Sums, names and merges recordings.
 ///
 /// # Errors
-/// When a recording has no event that measures CPU time, or the filter leaves nothing of any.
+/// When a recording has no event that measures CPU time, or the filters leave nothing of any.
 pub fn analyze(
-    recordings: &[Recording],
-    filter: &Filter,
-    shape: Shape,
+    inputs: &[Input],
+    question: &Question,
     locator: &Locator,
     cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
     let names: Vec<ProcessNames> =
-        recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
-    let mut collapsed: Vec<(EventId, Cells)> = Vec::new();
+        inputs.iter().map(|input| ProcessNames::new(input.recording.tables())).collect();
+    let steps = question.steps.div_ceil(inputs.len().max(1) as u32);
+    let mut collapsed: Vec<Collapsed> = Vec::new();
     let mut paths: Vec<Paths<'_>> = Vec::new();
     let mut anything = false;
     let mut weight = 0u64;
-    for (recording, names) in recordings.iter().zip(&names) {
-        let event = shown_event(recording, filter.event.as_deref())?;
-        let keep = keep(recording, filter, names);
+    for (input, names) in inputs.iter().zip(&names) {
+        let (mut part, keep) = collapse_input(input, question, names, steps)?;
         anything |= !keep.is_nothing();
-        let mut cells = collapse(recording, event, &keep);
-        let everything = cells.total().weight.saturating_add(cells.filtered.weight);
+        let path = || input.recording.path().into();
         weight = weight
-            .checked_add(everything)
-            .ok_or_else(|| Error::AbsurdWeight { path: recording.path().into() })?;
-        paths.push(unwind(recording, &mut cells, locator));
-        collapsed.push((event, cells));
+            .checked_add(part.cells.recorded().weight)
+            .ok_or_else(|| Error::AbsurdWeight { path: path() })?;
+        paths.push(unwind(&input.recording, &mut part.cells, locator));
+        collapsed.push(part);
     }
-    if !filter.is_empty() && !anything {
+    if !anything && let Some(input) = inputs.iter().find(|input| !input.filter.is_empty()) {
         let recorded = names.iter().flat_map(ProcessNames::all).collect();
-        return Err(Error::NothingLeft { filter: filter.describe(), recorded: some_of(recorded) });
+        let filter = input.filter.describe();
+        return Err(Error::NothingLeft { filter, recorded: some_of(recorded) });
     }
 
-    let used: Vec<Used<'_>> = recordings
+    let used: Vec<Used<'_>> = inputs
         .iter()
         .zip(collapsed.iter().zip(&paths))
-        .map(|(recording, ((_, cells), paths))| Used { tables: recording.tables(), paths, cells })
+        .map(|(input, (part, paths))| Used {
+            tables: input.recording.tables(),
+            paths,
+            cells: &part.cells,
+        })
         .collect();
     let addresses = gather(&used);
     let fetched = prefetch(&addresses, &used, locator);
     let mut frames = FrameTable::default();
-    let vdso_image = |recording: usize, module| recordings[recording].vdso_image(module);
+    let vdso_image = |recording: usize, module| inputs[recording].recording.vdso_image(module);
     let resolution = resolve(&addresses, &used, vdso_image, locator, cache, &mut frames);
 
-    let mut totals = Totals::new(frames, addresses.groups.len());
-    for (index, used) in used.iter().enumerate() {
+    let mut totals = Totals::new(frames, &addresses, &question.sieve);
+    for (index, (input, used)) in inputs.iter().zip(&used).enumerate() {
+        let recording = &input.recording;
+        let groups = Groups {
+            by: &question.by,
+            tables: recording.tables(),
+            host: &recording.facts().host,
+            processes: &names[index],
+        };
         let chains = Chains {
             recording: index,
             paths: used.paths,
-            processes: &names[index],
+            groups,
             addresses: &addresses,
             resolution: &resolution,
-            shape,
+            shape: question.shape,
         };
-        totals.add(&chains, used.cells);
+        totals.add(&chains, input, used.cells, &collapsed[index].grid);
     }
-    let cells_total = collapsed.iter().fold(0, |sum, (_, cells)| sum + cells.total().weight);
-    debug_assert_eq!(cells_total, totals.tree.total(), "no weight is lost on the way to the tree");
-    let mut analysis = totals.finish(recordings, &collapsed, &addresses, &resolution);
+    let recorded: Vec<Recorded> = inputs
+        .iter()
+        .zip(collapsed)
+        .map(|(input, part)| Recorded {
+            path: input.recording.path().into(),
+            facts: input.recording.facts().clone(),
+            end: input.recording.end().cloned(),
+            damage: input.recording.damage(),
+            observed: input.observed(&part.cells.account),
+            account: part.cells.account,
+            event: part.event,
+        })
+        .collect();
+    let mut analysis = totals.finish(inputs, recorded, &resolution);
     analysis.fetched = fetched;
     analysis.refused_debug_files = locator.refused_debug_files();
     Ok(analysis)
@@ -232,120 +333,4 @@ fn some_of(mut names: Vec<&str>) -> String {
         (_, 0) => names.join(", "),
         _ => format!("{} and {more} more", names.join(", ")),
     }
-}
-
-/// What is summed over all cells.
-struct Totals {
-    tree: CallTree,
-    processes: FxHashMap<(usize, u32), u64>,
-    wholeness: BTreeMap<Wholeness, u64>,
-    /// By group and [`Wholeness`].
-    lacking: BTreeMap<(Wholeness, u32), u64>,
-    naming: Naming,
-    groups: Vec<GroupWeight>,
-}
-
-impl Totals {
-    fn new(frames: FrameTable, groups: usize) -> Self {
-        Self {
-            tree: CallTree::with_frames(frames),
-            processes: FxHashMap::default(),
-            wholeness: BTreeMap::new(),
-            lacking: BTreeMap::new(),
-            naming: Naming::default(),
-            groups: vec![GroupWeight::default(); groups],
-        }
-    }
-
-    fn add(&mut self, chains: &Chains<'_>, cells: &Cells) {
-        for cell in &cells.rows {
-            let chain = chains.chain(cell, &mut self.tree.frames);
-            self.tree.add(&chain.frames, cell.weight);
-            *self.processes.entry((chains.recording, cell.process.0)).or_default() += cell.weight;
-            *self.wholeness.entry(chain.wholeness).or_default() += cell.weight;
-            if let Some(group) = chain.cause {
-                *self.lacking.entry((chain.wholeness, group)).or_default() += cell.weight;
-            }
-            self.naming.add(chain.leaf, cell.weight);
-            modules::add(&mut self.groups, &chain, cell.weight);
-        }
-    }
-
-    fn finish(
-        self,
-        recordings: &[Recording],
-        collapsed: &[(EventId, Cells)],
-        addresses: &Addresses,
-        resolution: &Resolution,
-    ) -> Analysis {
-        let total = |pick: fn(&Cells) -> Sum| {
-            collapsed.iter().fold(Sum::default(), |sum, (_, cells)| sum.merge(pick(cells)))
-        };
-        let recorded: Vec<Recorded> = recordings
-            .iter()
-            .zip(collapsed)
-            .map(|(recording, (event, cells))| Recorded {
-                path: recording.path().into(),
-                facts: recording.facts().clone(),
-                end: recording.end().cloned(),
-                damage: recording.damage(),
-                account: cells.account.clone(),
-                event: *event,
-            })
-            .collect();
-        Analysis {
-            total: total(Cells::total),
-            filtered: total(|cells| cells.filtered),
-            other_events_samples: collapsed.iter().map(|(_, c)| c.other_events_samples).sum(),
-            observed_ns: observed_ns(&recorded),
-            period_ns: recorded.iter().filter_map(|r| Some(r.event()?.period)).max().unwrap_or(0),
-            processes: process_rows(&self.processes, recordings),
-            wholeness: self.wholeness,
-            lacking: modules::lacking(&self.lacking, addresses),
-            naming: self.naming,
-            modules: modules::rows(&self.groups, recordings, addresses, resolution, |frame| {
-                self.tree.frames.get(frame).source
-            }),
-            tree: self.tree,
-            left_out: Vec::new(),
-            fetched: None,
-            refused_debug_files: Vec::new(),
-            recordings: recorded,
-        }
-    }
-}
-
-/// Time observed: recordings of one machine (one boot) that overlap count their time once.
-fn observed_ns(recorded: &[Recorded]) -> u64 {
-    let mut by_boot: BTreeMap<(&Text, &Text), Spans> = BTreeMap::new();
-    for recording in recorded {
-        by_boot
-            .entry((&recording.facts.host, &recording.facts.boot_id))
-            .or_default()
-            .merge(&recording.account.covered);
-    }
-    by_boot.values().fold(0, |sum, spans| sum.saturating_add(spans.total_ns()))
-}
-
-fn process_rows(
-    weights: &FxHashMap<(usize, u32), u64>,
-    recordings: &[Recording],
-) -> Vec<ProcessUse> {
-    let names: Vec<ProcessNames> =
-        recordings.iter().map(|r| ProcessNames::new(r.tables())).collect();
-    // Images of one process (before and after exec) and processes seen by several recordings of one
-    // rotation are one row each, if they have one name.
-    let mut rows: BTreeMap<(usize, u32, String), u64> = BTreeMap::new();
-    for ((recording, id), weight) in weights {
-        let id = profile::ProcessId(*id);
-        let pid = recordings[*recording].tables().process(id).map_or(0, |p| p.pid.0);
-        let name = names[*recording].get(id).unwrap_or(crate::stacks::LOST).to_owned();
-        *rows.entry((*recording, pid, name)).or_default() += weight;
-    }
-    let mut rows: Vec<ProcessUse> = rows
-        .into_iter()
-        .map(|((recording, pid, name), weight)| ProcessUse { name, pid, recording, weight })
-        .collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.weight));
-    rows
 }

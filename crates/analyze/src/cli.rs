@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::diff::Scale;
+use crate::group::Grouping;
 
 /// Names, merges, compares and draws what `capture` recorded.
 ///
@@ -23,10 +24,12 @@ pub struct Cli {
     pub command: Option<Command>,
 
     /// Recordings, or directories of them; several are merged. `-` reads one from standard input.
+    /// Filters for one input alone follow it: run.arc@10:00..10:30, run.arc@comm=nginx@cpu=3.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,
 
-    /// Compare with this recording. Several are merged.
+    /// Compare with this recording. Several are merged. `FILE@rest` is what the inputs leave of the same
+    /// recording: run.arc@10:00..10:05 --diff run.arc@rest.
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<PathBuf>,
 
@@ -50,13 +53,9 @@ pub struct Cli {
     #[arg(long)]
     pub info: bool,
 
-    /// Only this process. Repeatable.
-    #[arg(long, value_name = "PID", help_heading = "Filters")]
-    pub pid: Vec<u32>,
-
-    /// Only processes or threads of this name. Repeatable.
-    #[arg(long, value_name = "NAME", help_heading = "Filters")]
-    pub comm: Vec<String>,
+    /// Which samples count.
+    #[command(flatten)]
+    pub filters: FilterOptions,
 
     /// Of perf.data: show this event, in place of the one that measured most CPU time.
     #[arg(long, value_name = "NAME")]
@@ -69,6 +68,15 @@ pub struct Cli {
     /// Give the time of inlined functions to the functions they are part of.
     #[arg(long, help_heading = "Shape")]
     pub no_inlines: bool,
+
+    /// What stands at the root of stacks: process, thread, cpu, host, cgroup, module or label=KEY.
+    /// Repeatable, the outermost first.
+    #[arg(long, value_name = "WHAT", default_value = "process", help_heading = "Shape")]
+    pub by: Vec<Grouping>,
+
+    /// Show calls of a function by itself as one frame.
+    #[arg(long, help_heading = "Shape")]
+    pub fold_recursion: bool,
 
     /// What a comparison compares: cores, unless both sides launched a command with `--`, which
     /// compares totals.
@@ -86,6 +94,73 @@ pub struct Cli {
     /// End with status 4 when an input is incomplete.
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Which samples count. Values of one option are alternatives, different options must all hold. In names
+/// `*` stands for anything, `?` for one character.
+#[derive(Args, Clone, Default, Debug)]
+#[command(next_help_heading = "Filters (alternatives when repeated)")]
+pub struct FilterOptions {
+    /// Only this process.
+    #[arg(long, value_name = "PID")]
+    pub pid: Vec<u32>,
+
+    /// Only processes or threads of this name; `*` stands for anything, `?` for one character.
+    #[arg(long, value_name = "NAME")]
+    pub comm: Vec<String>,
+
+    /// Only threads of this name.
+    #[arg(long, value_name = "NAME")]
+    pub thread: Vec<String>,
+
+    /// Only this CPU.
+    #[arg(long, value_name = "N")]
+    pub cpu: Vec<u32>,
+
+    /// Only this control group and those below it, by path, or by one part of a path (a container's id).
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Vec<String>,
+
+    /// Only recordings of this machine.
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+
+    /// Only samples with this label.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub label: Vec<String>,
+
+    /// Only stacks with code of this program or library, and processes that run it; by path or file name.
+    #[arg(long, value_name = "NAME")]
+    pub module: Vec<String>,
+
+    /// Likewise, by the beginning of the build-id.
+    #[arg(long, value_name = "HEX")]
+    pub build_id: Vec<String>,
+
+    /// From this time on: 10:30, 10:30+01:00, 2026-11-21T10:30, 90s (after the start), -5m (before the
+    /// end). UTC unless a zone is given.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+
+    /// Up to this time.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+
+    /// Only the last part of each recording, this long: 5m, 90s.
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
+    pub last: Option<String>,
+
+    /// Only stacks with a frame whose name matches this regular expression.
+    #[arg(long, value_name = "RE")]
+    pub focus: Vec<String>,
+
+    /// No stacks with such a frame.
+    #[arg(long, value_name = "RE")]
+    pub ignore: Vec<String>,
+
+    /// Do not show such frames.
+    #[arg(long, value_name = "RE")]
+    pub hide: Vec<String>,
 }
 
 /// Where names come from.

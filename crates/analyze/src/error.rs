@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::filter::{BadFilter, BadTime};
 use crate::import::PerfDataError;
 use crate::locate::DebuginfodError;
 
@@ -108,6 +109,47 @@ pub enum Error {
         filter: String,
         /// The largest processes there are.
         recorded: String,
+    },
+    /// A filter that cannot be.
+    #[error("{option}: {source}")]
+    Filter {
+        /// The option, or the input it was given with.
+        option: String,
+        /// What is wrong with it.
+        source: BadFilter,
+    },
+    /// A time that cannot be found in the recordings.
+    #[error(transparent)]
+    Time(BadTime),
+    /// An expression for frames' names that does not parse.
+    #[error("{option}: {source}")]
+    Expression {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        source: regex::Error,
+    },
+    /// One recording given twice on one side, in ways that may overlap.
+    #[error(
+        "{}: the same recording is given with {first:?} and with {second:?}; what both let through would \
+         count twice. Give time ranges, or one filter", path.display()
+    )]
+    CountedTwice {
+        /// The second file.
+        path: PathBuf,
+        /// The first filter.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// A rest of a recording of which the other side takes nothing, or all.
+    #[error(
+        "{}@rest: the other side must take a part of the same recording, as in \
+         `analyze run.arc@10:00..10:05 --diff run.arc@rest`", path.display()
+    )]
+    NoRest {
+        /// Which.
+        path: PathBuf,
     },
     /// An output whose extension names no format.
     #[error(

@@ -1,7 +1,7 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
-//! The steps, each in the file of its name: `import` opens a recording, `collapse` sums its samples
-//! by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `prefetch` asks
+//! The steps, each in the file of its name: `inputs` opens the recordings of both sides with their
+//! `filter`s, `import` one of them, `collapse` sums the samples that `keep` lets through by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `prefetch` asks
 //! servers for files, `locate` finds them (`kernel` the kernel's), `resolve` names each address once
 //! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
 //! it, `naming` and `modules` count what has names, `diff` compares two, `story` puts the difference
@@ -10,11 +10,11 @@
 //! FILE`.
 //!
 //! ```no_run
-//! use analyze::{Filter, Locator, Recording, Search, Shape, SymbolCache};
-//! let recording = Recording::open("run.arc".as_ref())?;
+//! use analyze::{Input, Locator, Question, Recording, Search, SymbolCache};
+//! let inputs = [Input::from(Recording::open("run.arc".as_ref())?)];
 //! let locator = Locator::new(Search::default());
-//! let (filter, shape, cache) = (Filter::default(), Shape::default(), SymbolCache::none());
-//! let analysis = analyze::analyze(&[recording], &filter, shape, &locator, &cache)?;
+//! let analysis =
+//!     analyze::analyze(&inputs, &Question::default(), &locator, &SymbolCache::none())?;
 //! println!("{} CPU-seconds", analysis.total.weight as f64 / 1e9);
 //! # Ok::<(), analyze::Error>(())
 //! ```
@@ -31,10 +31,14 @@ mod diff;
 mod diff_report;
 mod error;
 mod fetched;
+mod filter;
+mod group;
 mod host_symbols;
 mod import;
 mod info;
+mod inputs;
 mod kallsyms;
+mod keep;
 mod kernel;
 mod locate;
 mod lookup;
@@ -50,20 +54,25 @@ mod provenance;
 mod report;
 mod resolve;
 mod run;
+mod sieve;
 mod stacks;
 mod story;
 mod symbol_cache;
+mod totals;
 mod unwind;
 mod wording;
 
 pub use account::{Account, Spans};
-pub use analysis::{Analysis, ProcessUse, Recorded, analyze};
+pub use analysis::{Analysis, Input, ProcessUse, Question, Recorded, analyze};
 pub use cached_symbols::{Answer, CachedSymbols, Names};
-pub use cli::{Cli, Command, Format, SymbolOptions, Symbolize};
-pub use collapse::{Cell, Cells, Keep, Sum, collapse};
+pub use cli::{Cli, Command, FilterOptions, Format, SymbolOptions, Symbolize};
+pub use collapse::{Apart, Cell, Cells, Grid, SampleGroup, Sum, collapse};
 pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
 pub use error::Error;
+pub use filter::{BadFilter, BadTime, Filter, InputPath, Pattern, Span};
+pub use group::Grouping;
 pub use import::{PerfDataError, Recording};
+pub use keep::{Keep, LeftOut};
 pub use locate::{
     Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
     Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
@@ -71,8 +80,9 @@ pub use locate::{
 pub use lookup::symbolize;
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;
-pub use plan::{Destination, Filter, Output, Plan, View};
+pub use plan::{Destination, Output, Plan, View};
 pub use run::{Outcome, run};
+pub use sieve::Sieve;
 pub use stacks::{Shape, Wholeness};
 pub use story::{Story, tell};
 pub use symbol_cache::SymbolCache;

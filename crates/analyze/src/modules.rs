@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use profile::{Module, ModuleKind, NameSource, NoName, Text};
 
 use crate::addresses::{Addresses, Group};
-use crate::import::Recording;
+use crate::analysis::Input;
 use crate::kernel::Refused;
 use crate::locate::Trust;
 use crate::resolve::{Resolution, short_name};
@@ -90,7 +90,7 @@ pub fn add(groups: &mut [GroupWeight], chain: &Chain, weight: u64) {
 #[must_use]
 pub fn rows(
     weights: &[GroupWeight],
-    recordings: &[Recording],
+    inputs: &[Input],
     addresses: &Addresses,
     resolution: &Resolution,
     source: impl Fn(profile::FrameId) -> NameSource,
@@ -113,7 +113,7 @@ pub fn rows(
         rows.push(ModuleUse {
             module: module.clone(),
             recording: group.recording,
-            made_by: made_by(group, module, recordings),
+            made_by: made_by(group, module, inputs),
             weight: weights[index].all,
             nameless: weights[index].nameless,
             mendable_weight: weights[index].mendable,
@@ -144,11 +144,11 @@ pub fn lacking(
     rows
 }
 
-fn made_by(group: &Group, module: &Module, recordings: &[Recording]) -> Option<Text> {
+fn made_by(group: &Group, module: &Module, inputs: &[Input]) -> Option<Text> {
     if module.kind != ModuleKind::Anon {
         return None;
     }
-    let tables = recordings[group.recording].tables();
+    let tables = inputs[group.recording].recording.tables();
     let process = tables.process(module.process)?;
     Some(tables.module(process.exe).map_or_else(|| process.argv0.clone(), |exe| exe.path.clone()))
 }

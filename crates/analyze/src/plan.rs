@@ -3,27 +3,32 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use regex::Regex;
+
 use crate::Error;
-use crate::cli::{Cli, Format, SymbolOptions};
+use crate::analysis::Question;
+use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
 use crate::diff::Scale;
+use crate::filter::{Filter, InputPath, Span};
 use crate::locate::{Debuginfod, Search};
+use crate::sieve::Sieve;
 use crate::stacks::Shape;
 
 /// Everything that is to be done.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Files to read; `-` is standard input.
-    pub inputs: Vec<PathBuf>,
+    pub inputs: Vec<InputPath>,
     /// Files to compare with; empty: no comparison.
-    pub bases: Vec<PathBuf>,
+    pub bases: Vec<InputPath>,
     /// What is printed and written, in order.
     pub outputs: Vec<Output>,
     /// Title of pictures, where one was given.
     pub title: Option<String>,
-    /// Which samples count.
+    /// Which samples count, of every input.
     pub filter: Filter,
-    /// Which frames are shown.
-    pub shape: Shape,
+    /// What is asked of the recordings.
+    pub question: Question,
     /// Scale of a comparison; `None`: what fits the recordings.
     pub scale: Option<Scale>,
     /// Where programs and debug files are looked for.
@@ -67,33 +72,6 @@ pub enum Destination {
     File(PathBuf),
 }
 
-/// Which samples count; empty lists leave nothing out.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Filter {
-    /// Processes.
-    pub pids: Vec<u32>,
-    /// Names of processes or threads.
-    pub comms: Vec<String>,
-    /// The event shown; `None`: the one that measured most CPU time.
-    pub event: Option<String>,
-}
-
-impl Filter {
-    /// Whether no thread is left out.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pids.is_empty() && self.comms.is_empty()
-    }
-
-    /// "--pid 12 --comm nginx".
-    #[must_use]
-    pub fn describe(&self) -> String {
-        let pids = self.pids.iter().map(|pid| format!("--pid {pid}"));
-        let comms = self.comms.iter().map(|comm| format!("--comm {comm}"));
-        pids.chain(comms).collect::<Vec<_>>().join(" ")
-    }
-}
-
 const STDIN: &str = "-";
 
 impl Plan {
@@ -106,19 +84,15 @@ impl Plan {
         let bases = expand(&cli.diff)?;
         let outputs = outputs(cli, &inputs)?;
         for output in &outputs {
-            spare_inputs(output, inputs.iter().chain(&bases))?;
+            spare_inputs(output, inputs.iter().chain(&bases).map(|input| &input.path))?;
         }
         Ok(Self {
             inputs,
             bases,
             outputs,
             title: cli.title.clone(),
-            filter: Filter {
-                pids: cli.pid.clone(),
-                comms: cli.comm.clone(),
-                event: cli.event.clone(),
-            },
-            shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
+            filter: filter(&cli.filters)?,
+            question: question(cli)?,
             scale: cli.scale,
             search: search(&cli.symbols, &cli.map_prefix)?,
             cache: !cli.symbols.no_cache,
@@ -128,14 +102,17 @@ impl Plan {
 }
 
 /// Directories stand for the recordings in them, in order of their names.
-fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
+fn expand(given: &[PathBuf]) -> Result<Vec<InputPath>, Error> {
     let mut files = Vec::new();
-    for path in given {
-        if path.as_os_str() == "symbolize" && !path.exists() {
+    for given in given {
+        if given.as_os_str() == "symbolize" && !given.exists() {
             return Err(Error::CommandNotFirst);
         }
+        let input = InputPath::parse(given)
+            .map_err(|source| Error::Filter { option: given.display().to_string(), source })?;
+        let InputPath { path, filter, .. } = &input;
         if !path.is_dir() {
-            files.push(path.clone());
+            files.push(input);
             continue;
         }
         let failed = |source| Error::Read { path: path.clone(), source };
@@ -148,9 +125,60 @@ fn expand(given: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
             return Err(Error::EmptyDirectory { path: path.clone() });
         }
         inside.sort_unstable();
-        files.append(&mut inside);
+        let input = |path| InputPath { path, filter: filter.clone(), from_directory: true };
+        files.extend(inside.into_iter().map(input));
     }
     Ok(files)
+}
+
+/// What the filter options say.
+fn filter(options: &FilterOptions) -> Result<Filter, Error> {
+    let mut filter =
+        Filter { pids: options.pid.clone(), cpus: options.cpu.clone(), ..Filter::default() };
+    for (key, values) in [
+        ("comm", &options.comm),
+        ("thread", &options.thread),
+        ("cgroup", &options.cgroup),
+        ("host", &options.host),
+        ("label", &options.label),
+        ("module", &options.module),
+        ("build-id", &options.build_id),
+    ] {
+        for value in values {
+            let failed = |source| Error::Filter { option: format!("--{key}"), source };
+            filter.add(key, value).map_err(failed)?;
+        }
+    }
+    let (from, to) = (options.from.as_deref(), options.to.as_deref());
+    if from.is_some() || to.is_some() {
+        filter.times.push(Span::of_options(from, to).map_err(Error::Time)?);
+    }
+    if let Some(last) = &options.last {
+        filter.times.push(Span::last(last).map_err(Error::Time)?);
+    }
+    Ok(filter)
+}
+
+/// What is asked of the recordings.
+fn question(cli: &Cli) -> Result<Question, Error> {
+    let expressions = |option: &'static str, given: &[String]| {
+        let compile =
+            |text: &String| Regex::new(text).map_err(|source| Error::Expression { option, source });
+        given.iter().map(compile).collect::<Result<Vec<_>, _>>()
+    };
+    let filters = &cli.filters;
+    Ok(Question {
+        by: cli.by.clone(),
+        shape: Shape { kernel: !cli.no_kernel, inlines: !cli.no_inlines },
+        sieve: Sieve {
+            focus: expressions("--focus", &filters.focus)?,
+            ignore: expressions("--ignore", &filters.ignore)?,
+            hide: expressions("--hide", &filters.hide)?,
+            fold_recursion: cli.fold_recursion,
+        },
+        event: cli.event.clone(),
+        ..Question::default()
+    })
 }
 
 /// Refuses to write over what is read.
@@ -166,7 +194,7 @@ fn spare_inputs<'a>(
     Ok(())
 }
 
-fn outputs(cli: &Cli, inputs: &[PathBuf]) -> Result<Vec<Output>, Error> {
+fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
     let mut outputs = Vec::new();
     let mut print = |view| outputs.push(Output { view, to: Destination::Stdout });
     if cli.info {
@@ -195,7 +223,7 @@ fn outputs(cli: &Cli, inputs: &[PathBuf]) -> Result<Vec<Output>, Error> {
     }
     if outputs.is_empty() {
         outputs.push(Output { view: View::Summary, to: Destination::Stdout });
-        if let Some(path) = default_picture(&cli.inputs, inputs, !cli.diff.is_empty()) {
+        if let Some(path) = default_picture(cli.inputs.len(), inputs, !cli.diff.is_empty()) {
             outputs.push(Output { view: View::Svg, to: Destination::File(path) });
         }
     }
@@ -204,11 +232,11 @@ fn outputs(cli: &Cli, inputs: &[PathBuf]) -> Result<Vec<Output>, Error> {
 
 /// Where the picture goes that nobody named: beside a single input, else here; nowhere when the input
 /// has no name.
-fn default_picture(given: &[PathBuf], files: &[PathBuf], is_diff: bool) -> Option<PathBuf> {
+fn default_picture(given: usize, files: &[InputPath], is_diff: bool) -> Option<PathBuf> {
     let extension = if is_diff { "diff.svg" } else { "svg" };
-    match (given, files) {
-        ([one], [file]) if one == file => {
-            (file.as_os_str() != STDIN).then(|| picture_beside(file, extension))
+    match files {
+        [file] if given == 1 && !file.from_directory => {
+            (file.path.as_os_str() != STDIN).then(|| picture_beside(&file.path, extension))
         }
         _ => Some(Path::new("analyze").with_extension(extension)),
     }
@@ -332,7 +360,8 @@ mod tests {
             std::fs::write(dir.path().join(name), "").unwrap();
         }
         let plan = plan(&at).unwrap();
-        assert_eq!(plan.inputs, [dir.path().join("a.arc"), dir.path().join("b.arc")]);
+        let paths: Vec<&Path> = plan.inputs.iter().map(|input| input.path.as_path()).collect();
+        assert_eq!(paths, [dir.path().join("a.arc"), dir.path().join("b.arc")]);
         assert_eq!(plan.outputs[1].to, Destination::File("analyze.svg".into()));
     }
 

@@ -91,6 +91,7 @@ mod tests {
             stack: StackId(stack),
             weight: *weight,
             samples: *weight,
+            ..Cell::default()
         });
         let cells = Cells { rows: rows.collect(), ..Cells::default() };
         let paths = Paths::recorded(&tables);

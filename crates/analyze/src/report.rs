@@ -13,7 +13,9 @@ use symbolize::unwind::{NoRule, Stop};
 use crate::analysis::{Analysis, Recorded};
 use crate::bill;
 use crate::caption;
+use crate::collapse::Sum;
 use crate::fetched;
+use crate::keep::LeftOut;
 use crate::passing;
 use crate::provenance::{self, Line};
 use crate::stacks::Wholeness;
@@ -85,16 +87,7 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
             counted(total.samples, "sample")
         ),
     )];
-    if analysis.filtered.samples > 0 {
-        lines.push((
-            "Filtered",
-            format!(
-                "{} CPU-seconds ({}) of other processes are left out",
-                seconds(analysis.filtered.weight),
-                counted(analysis.filtered.samples, "sample")
-            ),
-        ));
-    }
+    lines.extend(filtered(analysis));
     if analysis.other_events_samples > 0 {
         lines.push((
             "Not shown",
@@ -106,6 +99,31 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
     lines.push(("Names", analysis.naming.describe()));
     lines.extend(unverified(analysis));
     lines
+}
+
+/// How what was recorded adds up: what is shown, and what filters left out.
+fn filtered(analysis: &Analysis) -> Option<Line> {
+    let parts: Vec<(LeftOut, Sum)> = LeftOut::ALL
+        .into_iter()
+        .zip(analysis.filtered)
+        .filter(|(_, sum)| sum.samples > 0)
+        .collect();
+    let left_out = parts.iter().fold(Sum::default(), |sum, (_, part)| sum.merge(*part));
+    let whole = left_out.merge(analysis.total);
+    let parts: Vec<String> = parts
+        .iter()
+        .map(|(why, sum)| format!("{} {}", seconds(sum.weight), why.describe()))
+        .collect();
+    (!parts.is_empty()).then(|| {
+        let text = format!(
+            "of {} CPU-seconds recorded, {} are shown; left out: {} ({})",
+            seconds(whole.weight),
+            seconds(analysis.total.weight),
+            parts.join(", "),
+            counted(left_out.samples, "sample")
+        );
+        ("Filtered", text)
+    })
 }
 
 fn stacks(analysis: &Analysis) -> String {

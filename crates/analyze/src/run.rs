@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use profile::{EventId, Warning};
 use render::SvgOptions;
@@ -10,10 +9,12 @@ use render::safe_text::clean;
 use render::terminal::TableOptions;
 
 use crate::account::Account;
-use crate::analysis::{Analysis, analyze};
-use crate::collapse::{Keep, collapse};
+use crate::analysis::{Analysis, Input, analyze};
+use crate::collapse::{Apart, collapse};
 use crate::diff::{Diff, Scale, Side, compare};
 use crate::import::Recording;
+use crate::inputs::{self, Inputs};
+use crate::keep::Keep;
 use crate::locate::Locator;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::story::{Story, tell};
@@ -37,10 +38,11 @@ pub enum Outcome {
 pub fn run(plan: &Plan) -> Result<Outcome, Error> {
     let mut job = Job {
         plan,
-        new: Inputs::open(&plan.inputs)?,
-        base: Inputs::open(&plan.bases)?,
+        new: Inputs::open(&plan.inputs, &plan.filter)?,
+        base: Inputs::open(&plan.bases, &plan.filter)?,
         results: OnceCell::new(),
     };
+    inputs::resolve_times(&mut job.new, &mut job.base)?;
     for output in &plan.outputs {
         let content = job.view(output)?;
         match &output.to {
@@ -52,62 +54,6 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
         }
     }
     Ok(job.outcome())
-}
-
-/// The files of one side.
-struct Inputs {
-    recordings: Vec<Recording>,
-    /// What could not be read, and why.
-    left_out: Vec<String>,
-}
-
-impl Inputs {
-    /// Opens what can be opened. One file alone must be readable; of several one.
-    fn open(paths: &[PathBuf]) -> Result<Self, Error> {
-        let mut inputs = Self { recordings: Vec::new(), left_out: Vec::new() };
-        for path in paths {
-            match Recording::open(path) {
-                Ok(recording) => inputs.add(recording),
-                Err(error) if error.is_missing_file() && is_number(path) => {
-                    return Err(Error::StrayNumber { number: path.display().to_string() });
-                }
-                Err(error) if paths.len() == 1 || error.is_missing_file() => return Err(error),
-                Err(error) => inputs.left_out.push(error.with_causes()),
-            }
-        }
-        if inputs.recordings.is_empty() && !paths.is_empty() {
-            return Err(Error::NoInput { causes: inputs.left_out.join("; ") });
-        }
-        Ok(inputs)
-    }
-
-    /// A recording given twice would count twice.
-    fn add(&mut self, recording: Recording) {
-        let identity = |r: &Recording| (r.facts().recording_id, r.facts().segment);
-        match self.recordings.iter().find(|known| identity(known) == identity(&recording)) {
-            Some(known) => eprintln!(
-                "analyze: {} is the same recording as {}, and is counted once",
-                clean(&recording.path().display().to_string()),
-                clean(&known.path().display().to_string())
-            ),
-            None => self.recordings.push(recording),
-        }
-    }
-
-    fn analyze(
-        &self,
-        plan: &Plan,
-        locator: &Locator,
-        cache: &SymbolCache,
-    ) -> Result<Analysis, Error> {
-        let mut analysis = analyze(&self.recordings, &plan.filter, plan.shape, locator, cache)?;
-        analysis.left_out.clone_from(&self.left_out);
-        Ok(analysis)
-    }
-}
-
-fn is_number(path: &std::path::Path) -> bool {
-    path.to_str().is_some_and(|text| text.parse::<u32>().is_ok())
 }
 
 /// Both sides of a comparison, and what it found.
@@ -127,11 +73,11 @@ impl Results {
     fn new(plan: &Plan, new: &Inputs, base: &Inputs) -> Result<Self, Error> {
         let locator = Locator::new(plan.search.clone());
         let cache = symbol_cache(plan);
-        let after = new.analyze(plan, &locator, &cache)?;
+        let after = analyzed(new, plan, &locator, &cache)?;
         if plan.bases.is_empty() {
             return Ok(Self { after, compared: None });
         }
-        let before = base.analyze(plan, &locator, &cache)?;
+        let before = analyzed(base, plan, &locator, &cache)?;
         for (side, analysis) in [("the base", &before), ("the new side", &after)] {
             if analysis.observed_ns == 0 {
                 let warnings = provenance::warnings_of_both(analysis, None);
@@ -151,6 +97,17 @@ impl Results {
         let before = self.compared.as_ref().map(|c| &c.before);
         provenance::warnings_of_both(&self.after, before)
     }
+}
+
+fn analyzed(
+    inputs: &Inputs,
+    plan: &Plan,
+    locator: &Locator,
+    cache: &SymbolCache,
+) -> Result<Analysis, Error> {
+    let mut analysis = analyze(&inputs.list, &plan.question, locator, cache)?;
+    analysis.left_out.clone_from(&inputs.left_out);
+    Ok(analysis)
 }
 
 fn symbol_cache(plan: &Plan) -> SymbolCache {
@@ -173,8 +130,8 @@ impl Job<'_> {
         let incomplete = match self.results.get() {
             Some(results) => results.warnings().iter().any(|w| w.incomplete),
             None => self.sides().any(|side| {
-                let lacks = |recording: &Recording| !recording.damage().complete;
-                !side.left_out.is_empty() || side.recordings.iter().any(lacks)
+                let lacks = |input: &Input| !input.recording.damage().complete;
+                !side.left_out.is_empty() || side.list.iter().any(lacks)
             }),
         };
         if incomplete { Outcome::Incomplete } else { Outcome::Complete }
@@ -208,7 +165,7 @@ impl Job<'_> {
     fn info(&self) -> String {
         // Of this machine and not of the recordings, so it is no part of the result.
         eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
-        let recordings = self.sides().flat_map(|side| &side.recordings);
+        let recordings = self.sides().flat_map(|side| &side.list).map(|input| &input.recording);
         let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
         texts.join("\n")
     }
@@ -263,12 +220,12 @@ impl Job<'_> {
 /// What the blocks of a recording say, without its samples being named.
 fn account(recording: &Recording) -> Account {
     let nothing = Keep::only(recording.tables(), |_, _| false);
-    collapse(recording, EventId::NONE, &nothing).account
+    collapse(recording, EventId::NONE, &nothing, &Apart::default()).account
 }
 
 /// How the inputs were given, for a command to repeat.
 fn input_names(plan: &Plan) -> Vec<String> {
-    plan.inputs.iter().map(|path| path.display().to_string()).collect()
+    plan.inputs.iter().map(|input| input.path.display().to_string()).collect()
 }
 
 /// Width of tables where no terminal sets one.

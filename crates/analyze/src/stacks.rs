@@ -13,9 +13,9 @@ use symbolize::unwind::{NoRule, Step, Stop, WalkEnd};
 
 use crate::addresses::{AddressId, Addresses};
 use crate::collapse::Cell;
+use crate::group::Groups;
 use crate::naming::Named;
 use crate::paths::{Paths, Unwound};
-use crate::processes::ProcessNames;
 use crate::resolve::{Caller, Resolution};
 
 /// Which frames are shown.
@@ -61,7 +61,7 @@ impl Wholeness {
 /// A stack as frames.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chain {
-    /// Root first, beginning with the process.
+    /// Root first, beginning with the process or what stands in its place.
     pub frames: Vec<FrameId>,
     /// How much of it is there.
     pub wholeness: Wholeness,
@@ -118,8 +118,8 @@ pub struct Chains<'a> {
     pub recording: usize,
     /// Its call paths.
     pub paths: &'a Paths<'a>,
-    /// Its processes' frames.
-    pub processes: &'a ProcessNames,
+    /// What stands at the root of stacks.
+    pub groups: Groups<'a>,
     /// Numbers of addresses.
     pub addresses: &'a Addresses,
     /// Their names.
@@ -139,7 +139,7 @@ impl Chains<'_> {
         let unwound = self.paths.unwound(cell.stack);
         let repaired = unwound.is_some_and(|unwound| unwound.repaired);
         let mut chain = Chain {
-            frames: vec![self.processes.frame(cell.process, frames)],
+            frames: self.groups.frames(cell, frames),
             wholeness: if repaired { Wholeness::Repaired } else { Wholeness::Complete },
             cause: None,
             mendable: false,
@@ -169,6 +169,7 @@ impl Chains<'_> {
         for id in kernel {
             self.push(&mut chain, id, self.shape.kernel, frames);
         }
+        self.groups.insert_module(&mut chain.frames, frames);
         chain
     }
 
@@ -200,7 +201,7 @@ impl Chains<'_> {
             },
         };
         let cut = marker(frames, name);
-        if chain.frames[0] != cut {
+        if chain.frames.last() != Some(&cut) {
             chain.frames.push(cut);
         }
         chain.wholeness = wholeness;

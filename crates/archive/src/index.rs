@@ -20,6 +20,8 @@ pub(crate) struct Index {
     pub slices: Vec<Frame>,
     /// Sequence numbers `from..to` that no frame has.
     pub gaps: Vec<(u32, u32)>,
+    /// Beginning of the earliest span of a data frame.
+    pub covered_from_ns: Option<u64>,
     /// End of the latest span of a data frame.
     pub covered_to_ns: u64,
     next_seq: u32,
@@ -76,6 +78,8 @@ impl Index {
             Kind::Data => {
                 let sum = self.weight.checked_add(header.weight);
                 self.weight = sum.unwrap_or(self.weight);
+                let from = self.covered_from_ns.unwrap_or(header.first_ns);
+                self.covered_from_ns = Some(from.min(header.first_ns));
                 self.covered_to_ns = self.covered_to_ns.max(header.last_ns);
                 let state = if sum.is_some() { State::Unread } else { State::Absurd };
                 self.data

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use profile::{CpuLedger, End, EventId, RecordingFacts, Tables};
@@ -119,6 +120,13 @@ impl Archive {
     #[must_use]
     pub fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// From the first to the last time that any data block covers, as their headers say.
+    #[must_use]
+    pub fn span(&self) -> Range<u64> {
+        let from = self.index.covered_from_ns.unwrap_or(self.index.covered_to_ns);
+        from..self.index.covered_to_ns
     }
 
     /// How the recording ended; `None` when it was killed, cut off, or is still running.

@@ -18,10 +18,12 @@ pub(crate) struct Callers {
     pub(crate) path: NodeId,
     /// How the chain ended.
     pub(crate) end: StackEnd,
-    /// The return address it ended with; `None` when it has none, or came to a word that is no code.
+    /// The return address it ended with; `None` when it has none, or came to a word that is no code, or ended in
+    /// code without frame pointers that starts neither programs nor threads.
     pub(crate) outermost: Option<u64>,
-    /// A caller below the outermost lies in code without frame pointers: others may be missing there.
-    pub(crate) may_skip: bool,
+    /// Below the outermost, the lowest and the highest return address in code without frame pointers: callers
+    /// may be missing there.
+    pub(crate) frameless: Option<(u64, u64)>,
 }
 
 /// Key of a chain of callers: the state of the mappings it was resolved under, and its words.

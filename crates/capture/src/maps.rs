@@ -1,6 +1,9 @@
 //! `/proc/PID/maps`, and the executable part of an address space that we keep.
 
+use std::ops::Range;
 use std::rc::Rc;
+
+use profile::ModuleKind;
 
 use crate::mapped_file::MappedFile;
 
@@ -45,6 +48,13 @@ pub(crate) struct Region {
     pub(crate) end: u64,
     pub(crate) file_offset: u64,
     pub(crate) file: Rc<MappedFile>,
+}
+
+impl Region {
+    /// Whether its code keeps frame pointers; `None`: not known, or not looked at.
+    pub(crate) fn keeps_frame_pointers(&self) -> Option<bool> {
+        self.file.facts.borrow().as_ref()?.keeps_frame_pointers
+    }
 }
 
 impl PartialEq for Region {
@@ -151,6 +161,23 @@ impl AddressMap {
         self.regions.truncate(Self::MAX_REGIONS);
     }
 
+    /// The range around the first of these addresses that is in code without frame pointers, up to code that keeps
+    /// them: libraries that were not looked at yet are most probably like their neighbours.
+    pub(crate) fn without_frame_pointers(&self, addresses: &[u64]) -> Range<u64> {
+        let number = |address: &u64| {
+            let number = self.regions.partition_point(|r| r.start <= *address).checked_sub(1)?;
+            (self.regions[number].keeps_frame_pointers() == Some(false)).then_some(number)
+        };
+        let Some(number) = addresses.iter().find_map(number) else { return 0..0 };
+        let (below, from) = self.regions.split_at(number);
+        let same = |region: &&Region| region.keeps_frame_pointers() != Some(true);
+        let is_file = |region: &&Region| region.file.kind == ModuleKind::File;
+        let first = below.iter().rev().take_while(same).filter(is_file).last();
+        let last = from.iter().take_while(same).filter(is_file).last();
+        let first = first.unwrap_or(&from[0]);
+        first.start..last.unwrap_or(&from[0]).end
+    }
+
     /// All mappings, by address.
     pub(crate) fn regions(&self) -> &[Region] {
         &self.regions
@@ -160,6 +187,7 @@ impl AddressMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::elf_facts::ElfFacts;
     use crate::sideband::Identity;
 
     #[test]
@@ -229,6 +257,37 @@ mod tests {
         assert_eq!(map.find(0x2000), None);
         assert_eq!(map.find(0x3500).unwrap().start, 0x3000);
         assert_eq!(map.find(u64::MAX), None);
+    }
+
+    #[test]
+    fn libraries_without_frame_pointers_are_one_range_up_to_code_that_keeps_them() {
+        let mut map = AddressMap::default();
+        let keeps = [
+            ("/bin/server", Some(true)),
+            ("/lib/unknown.so", None),
+            ("/lib/libz.so", Some(false)),
+            ("//anon", None),
+            ("/lib/libc.so.6", Some(false)),
+            ("[vdso]", None),
+            ("/lib/kept.so", Some(true)),
+            ("/lib/beyond.so", Some(false)),
+        ];
+        for (start, (name, keeps_frame_pointers)) in (0x1000..).step_by(0x1000).zip(keeps) {
+            let file = file(name);
+            *file.facts.borrow_mut() =
+                Some(ElfFacts { keeps_frame_pointers, ..ElfFacts::default() });
+            map.insert(region(start, start + 0x800, &file));
+        }
+        let range = |addresses: &[u64]| map.without_frame_pointers(addresses);
+        assert_eq!(range(&[0x5010]), 0x2000..0x5800);
+        assert_eq!(
+            range(&[0x1010, 0x3010, 0x8010]),
+            0x2000..0x5800,
+            "the first that is of such code"
+        );
+        assert_eq!(range(&[0x8010]), 0x8000..0x8800);
+        assert_eq!(range(&[0x10, 0x1010, 0x2010, 0x7010]), 0..0);
+        assert_eq!(AddressMap::default().without_frame_pointers(&[0x1010]), 0..0);
     }
 
     #[test]

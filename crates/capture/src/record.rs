@@ -45,11 +45,15 @@ pub(crate) struct Counters {
     pub(crate) follow_failed: u64,
 }
 
-/// `struct roots`: return addresses at which the good chains of a process end; 0 for none.
+/// `struct roots`: what tells which chains of a process are whole.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Roots {
+    /// Return addresses at which good chains end; 0 for none.
     pub(crate) addresses: [u64; MAX_ROOTS],
+    /// Code without frame pointers: a chain that leads through it skips callers.
+    pub(crate) frameless_start: u64,
+    pub(crate) frameless_bytes: u64,
 }
 
 /// `struct go_program`.
@@ -113,11 +117,17 @@ impl Counters {
 }
 
 impl Roots {
+    /// The end of the code without frame pointers.
+    pub(crate) fn frameless_end(&self) -> u64 {
+        self.frameless_start.saturating_add(self.frameless_bytes)
+    }
+
     /// The bytes of a map's value.
     pub(crate) fn to_bytes(self) -> [u8; size_of::<Self>()] {
         let mut bytes = [0; size_of::<Self>()];
-        for (slot, address) in bytes.chunks_exact_mut(8).zip(self.addresses) {
-            slot.copy_from_slice(&address.to_ne_bytes());
+        let range = [self.frameless_start, self.frameless_bytes];
+        for (slot, word) in bytes.chunks_exact_mut(8).zip(self.addresses.into_iter().chain(range)) {
+            slot.copy_from_slice(&word.to_ne_bytes());
         }
         bytes
     }
@@ -212,6 +222,8 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(Config, small_slice_bytes),
         offset_of!(Config, deep_slice_bytes),
         size_of::<Roots>(),
+        offset_of!(Roots, frameless_start),
+        offset_of!(Roots, frameless_bytes),
         size_of::<GoProgram>(),
         offset_of!(GoProgram, switch_address),
         offset_of!(GoProgram, offsets.g),

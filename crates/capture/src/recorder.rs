@@ -194,7 +194,7 @@ impl<W: Write> Recorder<W> {
                     path = self.kernel_frame(path, word, word - 1, time_ns);
                 }
                 let end = StackEnd::Complete;
-                let callers = Callers { path, end, outermost: None, may_skip: false };
+                let callers = Callers { path, end, outermost: None, frameless: None };
                 self.epoch.interner.remember_callers(key, callers);
                 path
             }

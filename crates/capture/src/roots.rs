@@ -7,15 +7,20 @@
 //!
 //! 1. Until its roots are known none of its chains is trusted: the BPF program takes deep slices of the stack.
 //! 2. Its first 16 chains are judged, then every 64. A return address with which one in eight of them ends is
-//!    a root. There are no roots if one in eight has no caller, or came to a word that is no code; nor if one
-//!    of them leads through code without frame pointers ([`crate::frame_pointers`]) before its end, as through
-//!    `qsort` to what it calls back, or ends in such code that does not start programs or threads
-//!    ([`crate::start_code`]): it may have skipped callers there and come to a root all the same.
+//!    a root. There are no roots if one in eight has no caller, or came to a word that is no code, or ends in
+//!    code without frame pointers ([`crate::frame_pointers`]) that does not start programs or threads
+//!    ([`crate::start_code`]).
 //! 3. A chain that ends with a root is trusted: a small slice is enough to find the callers that it skips
 //!    at the leaf. Every other one gets a deep slice.
+//! 4. A chain may lead through code without frame pointers on its way, as through `qsort` to what it calls back,
+//!    and skip callers there. So the BPF program is also told where such code is: one range of addresses,
+//!    because libraries are mapped side by side. Such a chain gets a slice up to the frame that follows
+//!    that code. One that skips callers anywhere else is enough to have no roots.
 //!
 //! Chains are recorded with deep slices too, so a process that changes its ways is judged anew. A new program
 //! under the same number has other addresses, so that old roots trust nothing of it.
+
+use std::ops::Range;
 
 use rustc_hash::FxHashMap;
 
@@ -34,21 +39,20 @@ const MAX_PROCESSES: usize = 8192;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Chain {
     /// It ended with this return address.
-    End(u64),
-    /// It has no caller, or came to a word that is no code.
+    End {
+        address: u64,
+        /// The lowest and the highest return address on its way in code without frame pointers.
+        frameless: Option<(u64, u64)>,
+    },
+    /// It has no caller, or came to a word that is no code, or ended where none does.
     Bad,
-    /// It may have skipped callers.
-    MaySkip,
 }
 
 impl Chain {
     /// What the callers of a sample are.
     pub(crate) fn of(callers: &Callers) -> Self {
-        match callers.outermost {
-            _ if callers.may_skip => Self::MaySkip,
-            Some(address) => Self::End(address),
-            None => Self::Bad,
-        }
+        let frameless = callers.frameless;
+        callers.outermost.map_or(Self::Bad, |address| Self::End { address, frameless })
     }
 }
 
@@ -65,14 +69,22 @@ struct Judged {
     known: Roots,
     chains: u32,
     bad: u32,
-    skipping: u32,
+    /// The lowest and the highest return address that is in code without frame pointers and not in the known range.
+    outside: Option<(u64, u64)>,
     /// The most frequent ends: each address with at most as many chains as ended there.
     ends: [(u64, u32); MAX_ROOTS],
 }
 
 impl LearntRoots {
-    /// Notes a chain. Returns the process's roots if they have changed.
-    pub(crate) fn note(&mut self, pid: u32, uid: u64, chain: Chain) -> Option<Roots> {
+    /// Notes a chain. Returns the process's roots if they have changed. `frameless` says which range around
+    /// the first of some addresses that is in code without frame pointers has nothing but such code.
+    pub(crate) fn note(
+        &mut self,
+        pid: u32,
+        uid: u64,
+        chain: Chain,
+        frameless: impl FnOnce(&[u64]) -> Range<u64>,
+    ) -> Option<Roots> {
         if self.processes.len() >= MAX_PROCESSES && !self.processes.contains_key(&pid) {
             return None;
         }
@@ -82,15 +94,17 @@ impl LearntRoots {
         }
         process.chains += 1;
         match chain {
-            Chain::End(address) => process.count(address),
+            Chain::End { address, frameless } => {
+                process.count(address);
+                process.widen(frameless);
+            }
             Chain::Bad => process.bad += 1,
-            Chain::MaySkip => process.skipping += 1,
         }
-        let is_known = process.known != Roots::default();
+        let is_known = process.known != Roots::default() && process.outside.is_none();
         if process.chains < if is_known { CHAINS } else { FIRST_CHAINS } {
             return None;
         }
-        let roots = process.judge();
+        let roots = process.judge(frameless);
         let changed = roots != process.known;
         *process = Judged { uid, known: roots, ..Judged::default() };
         changed.then_some(roots)
@@ -119,10 +133,19 @@ impl Judged {
         }
     }
 
-    fn judge(&self) -> Roots {
+    /// Notes where callers may be skipped without the BPF program's knowing.
+    fn widen(&mut self, frameless: Option<(u64, u64)>) {
+        let known = self.known.frameless_start..self.known.frameless_end();
+        let unknown = |(low, high): &_| !known.contains(low) || !known.contains(high);
+        let Some((low, high)) = frameless.filter(unknown) else { return };
+        let (lowest, highest) = self.outside.unwrap_or((low, high));
+        self.outside = Some((low.min(lowest), high.max(highest)));
+    }
+
+    fn judge(&self, frameless: impl FnOnce(&[u64]) -> Range<u64>) -> Roots {
         let mut roots = Roots::default();
         let counts = |chains: u32| chains * SHARE >= self.chains;
-        if counts(self.bad) || self.skipping > 0 {
+        if counts(self.bad) {
             return roots;
         }
         let mut found: Vec<u64> =
@@ -131,6 +154,16 @@ impl Judged {
         for (slot, address) in roots.addresses.iter_mut().zip(found) {
             *slot = address;
         }
+        // The C library, where programs start, is usually one of those that chains lead through.
+        let outside = self.outside.map(|(low, high)| [low, high]);
+        let places: Vec<u64> =
+            outside.into_iter().flatten().chain(roots.addresses).filter(|a| *a != 0).collect();
+        let range = frameless(&places);
+        if outside.is_some_and(|both| both.iter().any(|address| !range.contains(address))) {
+            return Roots::default();
+        }
+        roots.frameless_start = range.start;
+        roots.frameless_bytes = range.end - range.start;
         roots
     }
 }
@@ -145,9 +178,17 @@ mod tests {
     /// What is learnt of process 7 from these chains, in order.
     fn learn(chains: impl IntoIterator<Item = Option<u64>>) -> Vec<[u64; 4]> {
         let mut learnt = LearntRoots::default();
-        let chain = |end: Option<u64>| end.map_or(Chain::Bad, Chain::End);
-        let changes = chains.into_iter().filter_map(|end| learnt.note(7, 1, chain(end)));
+        let changes = chains.into_iter().filter_map(|end| learnt.note(7, 1, chain(end), nowhere));
         changes.map(|roots| roots.addresses).collect()
+    }
+
+    fn chain(end: Option<u64>) -> Chain {
+        end.map_or(Chain::Bad, |address| Chain::End { address, frameless: None })
+    }
+
+    /// No code is known to have no frame pointers.
+    fn nowhere(_: &[u64]) -> Range<u64> {
+        0..0
     }
 
     #[test]
@@ -181,21 +222,35 @@ mod tests {
     }
 
     #[test]
-    fn one_chain_that_may_have_skipped_callers_is_enough() {
+    fn chains_through_libraries_without_frame_pointers_are_trusted_where_the_kernel_side_knows() {
         let mut learnt = LearntRoots::default();
-        let mut note = |chain, times| (0..times).filter_map(|_| learnt.note(7, 1, chain)).last();
-        assert_eq!(note(Chain::End(MAIN), 15), None);
-        assert_eq!(note(Chain::MaySkip, 1), None);
-        assert!(note(Chain::End(MAIN), 16).is_some());
-        assert_eq!(note(Chain::MaySkip, 1), None);
-        assert_eq!(note(Chain::End(MAIN), 63), Some(Roots::default()));
+        let range = 0x7f00_0000_0000..0x7f00_0010_0000;
+        let libraries = |places: &[u64]| {
+            if places.iter().any(|place| range.contains(place)) { range.clone() } else { 0..0 }
+        };
+        let mut note = |frameless, times| {
+            let chain = Chain::End { address: MAIN, frameless };
+            (0..times).filter_map(|_| learnt.note(7, 1, chain, libraries)).collect::<Vec<_>>()
+        };
+        let known = Roots {
+            addresses: [MAIN, 0, 0, 0],
+            frameless_start: range.start,
+            frameless_bytes: 0x10_0000,
+        };
+        let inside = Some((range.start, range.end - 1));
+        assert_eq!(note(None, 16), [known], "programs start in one of them");
+        assert_eq!(note(inside, 3 * 64), []);
+        // Elsewhere: noticed after a few chains, not after as many as are judged together.
+        assert_eq!(note(Some((0x5555, 0x5555)), 16), [Roots::default()]);
+        assert_eq!(note(Some((range.start, range.end)), 16), []);
+        assert_eq!(note(inside, 16), [known]);
     }
 
     #[test]
     fn a_new_program_starts_from_nothing_and_an_ended_one_is_forgotten() {
         let mut learnt = LearntRoots::default();
         let mut note =
-            |uid, n| (0..n).filter_map(|_| learnt.note(7, uid, Chain::End(MAIN))).count();
+            |uid, n| (0..n).filter_map(|_| learnt.note(7, uid, chain(Some(MAIN)), nowhere)).count();
         assert_eq!(note(1, 15), 0);
         assert_eq!(note(2, 15), 0, "another image");
         assert_eq!(note(2, 1), 1);
@@ -208,7 +263,7 @@ mod tests {
     fn the_number_of_processes_is_bounded() {
         let mut learnt = LearntRoots::default();
         for pid in 0..MAX_PROCESSES as u32 + 10 {
-            learnt.note(pid, 1, Chain::Bad);
+            learnt.note(pid, 1, Chain::Bad, nowhere);
         }
         assert_eq!(learnt.processes.len(), MAX_PROCESSES);
     }

@@ -16,7 +16,7 @@ use crate::jit_summary::JitSummary;
 use crate::kernel_names::NameAddress as _;
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
-use crate::process::Processes;
+use crate::process::{Process, Processes};
 use crate::record::Roots;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
@@ -319,10 +319,15 @@ impl Apply for ToArchive<'_> {
                 let (pid, tid, time_ns) = (sample.pid, sample.tid, sample.time_ns);
                 let uid = self.processes.of_sample(pid, tid, time_ns, leaf, &mut world).uid;
                 let callers = self.recorder.sample(&sample, self.processes, &mut world);
-                if let (Some(callers), false) = (callers, sample.registers.0.is_empty())
-                    && let Some(roots) = self.roots.note(pid, uid, Chain::of(&callers))
-                {
-                    self.bpf.set_roots(pid, roots);
+                if let (Some(callers), false) = (callers, sample.registers.0.is_empty()) {
+                    let maps = self.processes.get(pid).and_then(Process::maps);
+                    let frameless = |places: &[u64]| {
+                        maps.map_or(0..0, |maps| maps.without_frame_pointers(places))
+                    };
+                    let changed = self.roots.note(pid, uid, Chain::of(&callers), frameless);
+                    if let Some(roots) = changed {
+                        self.bpf.set_roots(pid, roots);
+                    }
                 }
                 let program = self.processes.get(pid).and_then(|p| self.go_programs.note(p));
                 if let Some(program) = program {

@@ -73,9 +73,14 @@ impl CallTree {
         self.nodes[node as usize].self_weight += weight;
     }
 
+    /// The node of a stack, root first; new or known.
+    pub fn path_to(&mut self, stack: &[FrameId]) -> u32 {
+        stack.iter().fold(Self::ROOT, |at, frame| self.child(at, *frame))
+    }
+
     /// Adds a stack, root first.
     pub fn add(&mut self, stack: &[FrameId], weight: u64) {
-        let leaf = stack.iter().fold(Self::ROOT, |at, frame| self.child(at, *frame));
+        let leaf = self.path_to(stack);
         self.add_self(leaf, weight);
     }
 

@@ -34,6 +34,7 @@ mod stack;
 mod symbol;
 mod tables;
 mod text;
+mod timeline;
 
 pub use address::{Avma, CodeAddress, FileOffset, Svma};
 pub use call_tree::{CallNode, CallTree, FunctionTotals};
@@ -53,3 +54,4 @@ pub use stack::{Node, Nodes, Stack, StackEnd, Stacks};
 pub use symbol::{HostSymbol, SymbolFrom};
 pub use tables::Tables;
 pub use text::Text;
+pub use timeline::{TimeCell, TimeRow, Timeline};

@@ -4,6 +4,7 @@ mod perf_data;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -156,6 +157,12 @@ impl Recording {
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.archive.end()
+    }
+
+    /// From the first to the last time that is covered.
+    #[must_use]
+    pub fn span(&self) -> Range<u64> {
+        self.archive.span()
     }
 
     /// The counters at the end; empty without one.

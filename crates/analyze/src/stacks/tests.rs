@@ -1,7 +1,9 @@
 use super::*;
 use crate::addresses::{Used, gather};
 use crate::collapse::Cells;
+use crate::group::Grouping;
 use crate::paths::PathsBuilder;
+use crate::processes::ProcessNames;
 use crate::resolve::{ModuleFiles, Resolved};
 use profile::{
     CgroupId, Module, ModuleId, ModuleKind, NameSource, NoName, Node, NodeId, Pid, Process,
@@ -75,7 +77,7 @@ fn unwound_chain(
     let mut paths = PathsBuilder::new(&tables);
     let stack = unwound.map_or(StackId(1), |u| paths.stack(row, u));
     let paths = paths.finish();
-    let cell = Cell { process: ProcessId(1), stack, weight: 1, samples: 1 };
+    let cell = Cell { process: ProcessId(1), stack, weight: 1, samples: 1, ..Cell::default() };
     let cells = Cells { rows: vec![cell], ..Cells::default() };
     let addresses = gather(&[Used { tables: &tables, paths: &paths, cells: &cells }]);
     let mut frames = FrameTable::default();
@@ -89,7 +91,12 @@ fn unwound_chain(
     let chains = Chains {
         recording: 0,
         paths: &paths,
-        processes: &processes,
+        groups: Groups {
+            by: &[Grouping::Process],
+            tables: &tables,
+            host: &Text::default(),
+            processes: &processes,
+        },
         addresses: &addresses,
         resolution: &resolution,
         shape,

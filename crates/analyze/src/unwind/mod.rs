@@ -14,7 +14,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator};
 use symbolize::Machine;
 use symbolize::unwind::{Frame, Recorded, Step, Walker};
 
-use crate::collapse::{Cells, Sum};
+use crate::collapse::Cells;
 use crate::import::Recording;
 use crate::locate::Locator;
 use crate::paths::{Paths, PathsBuilder, Trie, Unwound};
@@ -195,16 +195,7 @@ fn replace(cells: &mut Cells, replaced: &[(StackId, StackId)]) {
             cell.stack = replaced[found].1;
         }
     }
-    cells.rows.sort_unstable_by_key(|cell| (cell.process, cell.stack));
-    cells.rows.dedup_by(|next, kept| {
-        let same = (next.process, next.stack) == (kept.process, kept.stack);
-        if same {
-            let sum = |cell: &crate::Cell| Sum { weight: cell.weight, samples: cell.samples };
-            let both = sum(kept).merge(sum(next));
-            (kept.weight, kept.samples) = (both.weight, both.samples);
-        }
-        same
-    });
+    cells.unite();
 }
 
 #[cfg(test)]
@@ -220,6 +211,7 @@ mod tests {
             stack: StackId(stack),
             weight,
             samples: 1,
+            ..Cell::default()
         };
         let rows = vec![cell(1, 1, 10), cell(1, 2, 20), cell(1, 3, 30), cell(2, 2, 40)];
         let mut cells = Cells { rows, ..Cells::default() };

@@ -123,6 +123,7 @@ fn whatever_is_damaged_the_weight_shown_and_the_weight_missed_are_all_there_was(
     let written = 1_000 * crate::made::PERIOD_NS;
     let locator = analyze::Locator::new(analyze::Search::default());
     let cache = analyze::SymbolCache::none();
+    let question = analyze::Question::default();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut refused = 0;
     for _ in 0..300 {
@@ -134,8 +135,8 @@ fn whatever_is_damaged_the_weight_shown_and_the_weight_missed_are_all_there_was(
             refused += 1;
             continue;
         };
-        let (filter, shape) = (analyze::Filter::default(), analyze::Shape::default());
-        let analysis = analyze::analyze(&[recording], &filter, shape, &locator, &cache).unwrap();
+        let inputs = [analyze::Input::from(recording)];
+        let analysis = analyze::analyze(&inputs, &question, &locator, &cache).unwrap();
         let recorded = &analysis.recordings[0];
         let lost = recorded.damage.lost(recorded.event).weight;
         assert_eq!(analysis.tree.total() + lost, written, "byte {at} ^ {flip:#x}");

@@ -308,7 +308,7 @@ impl Made {
             self.writer.sample(&Sample {
                 event: EventId(1),
                 cpu: (self.samples % 4) as u32,
-                time_ns: START.monotonic_ns + self.samples * 1_000,
+                time_ns: START.monotonic_ns + self.flushed * SECOND_NS + self.samples * 1_000,
                 thread,
                 stack,
                 weight: None,

@@ -2,6 +2,7 @@
 
 mod bill;
 mod cache;
+mod cuts;
 mod damage;
 mod debuginfod;
 mod diff;

@@ -238,9 +238,8 @@ fn the_outcome_is_the_same_for_any_number_of_threads() {
                 ..analyze::Search::default()
             };
             let analysis = analyze::analyze(
-                &[recording],
-                &analyze::Filter::default(),
-                analyze::Shape::default(),
+                &[analyze::Input::from(recording)],
+                &analyze::Question::default(),
                 &analyze::Locator::new(search),
                 &analyze::SymbolCache::none(),
             )

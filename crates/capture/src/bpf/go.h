@@ -25,8 +25,8 @@ static __always_inline int read_word(__u64 address, __u64 *word)
 	return bpf_probe_read_user(word, sizeof(*word), (const void *)address);
 }
 
-/* The goroutine that the thread works for, if it stands on its system stack; else 0. */
-static __always_inline __u64 waiting_goroutine(const struct go_program *go)
+/* The goroutine that the thread works for, if it stands on its system stack, and where that began; else 0. */
+static __always_inline __u64 waiting_goroutine(const struct go_program *go, __u64 *switched_at)
 {
 	const char *task = (const char *)bpf_get_current_task();
 	__u64 thread_pointer, g, m, curg, g0;
@@ -35,7 +35,7 @@ static __always_inline __u64 waiting_goroutine(const struct go_program *go)
 	    read_word(thread_pointer + go->g, &g) || !g ||
 	    read_word(g + go->g_m, &m) ||
 	    read_word(m + go->m_curg, &curg) || curg == g || !curg ||
-	    read_word(m + go->m_g0, &g0) || g0 != g)
+	    read_word(m + go->m_g0, &g0) || g0 != g || read_word(g + go->g_sched_sp, switched_at))
 		return 0;
 	return curg;
 }
@@ -51,7 +51,7 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 	go = bpf_map_lookup_elem(&go_programs, &record->header.tgid);
 	if (!go)
 		return 0;
-	curg = waiting_goroutine(go);
+	curg = waiting_goroutine(go, &record->switched_at);
 	if (!curg || read_word(curg + go->g_sched_sp, &sp) || read_word(curg + go->g_sched_pc, &pc) ||
 	    read_word(curg + go->g_sched_bp, &frame[0]))
 		return 0;
@@ -67,10 +67,9 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 		}
 	}
 	to[0] = pc;
-	/* Through memory: else the verifier follows the loop once for each way to it. */
-	record->goroutine_pointer = frame[0];
-	bytes = follow_frames(*(volatile __u64 *)&record->goroutine_pointer, to, record, &record->goroutine_end);
-	record->header.walk_ends |= record->goroutine_end << 4;
+	record->goroutine.pointer = frame[0];
+	bytes = follow_frames(&record->goroutine, to, record);
+	record->header.walk_ends |= record->goroutine.end << 4;
 	return bytes;
 }
 

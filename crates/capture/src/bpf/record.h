@@ -68,9 +68,11 @@ struct counters {
 	__u64 follow_failed; /* children that could not be added to the filter */
 };
 
-/* Of a process: a chain that ends with one of these is to be trusted. 0: no address. */
+/* Of a process: what tells which of its chains are whole. */
 struct roots {
-	__u64 addresses[MAX_ROOTS];
+	__u64 addresses[MAX_ROOTS]; /* a chain that ends with one of these is to be trusted; 0: no address */
+	__u64 frameless_start;      /* code without frame pointers: a chain that leads through it skips callers */
+	__u64 frameless_bytes;
 };
 
 /* Where a Go program keeps the goroutine that a thread works for: found by user space in its code. Offsets are in

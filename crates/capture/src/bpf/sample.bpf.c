@@ -31,6 +31,13 @@ struct map_definition {
 	__u32 flags;
 };
 
+/* A walk along frame pointers. */
+struct walk {
+	__u64 pointer;  /* to its second frame */
+	__u64 whole_to; /* the frame up to which it may have skipped callers; 0: none is known to be missing */
+	__u8 end;       /* enum walk_end */
+};
+
 struct scratch {
 	struct record_header header;
 	/* User frames, kernel frames, the goroutine's, registers, stack. The slack lets the verifier see that
@@ -38,9 +45,12 @@ struct scratch {
 	__u64 words[3 * (MAX_FRAMES + 1) + REGISTER_COUNT + (MAX_SLICE_BYTES + 2 * PAGE_BYTES) / 8];
 	/* A piece of the user stack while it is walked; never in a record. */
 	__u64 window[WINDOW_BYTES / 8 + 1];
-	/* Of the goroutine's chain; likewise. */
-	__u64 goroutine_pointer;
-	__u8 goroutine_end;
+	/* What is known of the process and of its chains; likewise. */
+	struct roots roots;
+	struct walk user;
+	struct walk goroutine;
+	/* Where a Go program's thread went over to its own stack: nothing above belongs to what runs. 0: it did not. */
+	__u64 switched_at;
 	__u64 busy;
 };
 
@@ -58,7 +68,7 @@ struct map_definition targets SEC("maps") = {
 	.max_entries = 8192,
 };
 
-/* Where the good chains of processes end: learnt by user space from their samples. */
+/* Where the good chains of processes end, and where they skip callers: learnt by user space from their samples. */
 struct map_definition roots SEC("maps") = {
 	.type = BPF_MAP_TYPE_HASH,
 	.key_bytes = sizeof(__u32),
@@ -130,6 +140,8 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct config, small_slice_bytes),
 	offsetof(struct config, deep_slice_bytes),
 	sizeof(struct roots),
+	offsetof(struct roots, frameless_start),
+	offsetof(struct roots, frameless_bytes),
 	sizeof(struct go_program),
 	offsetof(struct go_program, switch_address),
 	offsetof(struct go_program, g),
@@ -144,6 +156,16 @@ const __u32 record_layout[] SEC("layout") = {
 	REGISTER_COUNT,
 	MAX_SLICE_BYTES,
 };
+
+/* Into the scratch: with a pointer that may be none the verifier would follow everything twice. */
+static __always_inline void look_up_roots(struct scratch *record)
+{
+	const struct roots none = {}, *known = 0;
+
+	if (config.small_slice_bytes)
+		known = bpf_map_lookup_elem(&roots, &record->header.tgid);
+	record->roots = known ? *known : none;
+}
 
 static __always_inline struct counters *own_counters(void)
 {
@@ -210,19 +232,29 @@ static __always_inline int plausible_frame(__u64 pointer)
 	return turned - PAGE_BYTES / 8 < (USER_LIMIT - PAGE_BYTES) / 8;
 }
 
+/* 1 if an address is in the code without frame pointers that is known of the process. Without a branch, which the
+ * verifier would follow once for each way and frame. */
+static __always_inline __u64 is_frameless(const struct roots *known, __u64 address)
+{
+	__u64 distance = address - known->frameless_start;
+
+	return (~distance & (distance - known->frameless_bytes)) >> 63;
+}
+
 /* Follows the frame pointers of user space from the one that leads to the second frame; returns how many bytes
  * of frames there are with the first one, which is there. Unlike bpf_get_stack() it says how the chain ended,
  * and it leaves it at the first word that no return address can be: in code without frame pointers the walk
  * goes through arbitrary memory. */
-static __always_inline long follow_frames(__u64 pointer, __u64 *to, struct scratch *record, __u8 *end)
+static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct scratch *record)
 {
-	__u64 window_start = 0, window_bytes = 0, address, *frame;
+	__u64 window_start = 0, window_bytes = 0, address, *frame, whole_to = 0, skips = 0;
+	__u64 pointer = *(volatile __u64 *)&walk->pointer;
 	int i;
 
-	*end = USER_END_LIMIT;
+	walk->end = USER_END_LIMIT;
 	for (i = 1; i < MAX_FRAMES; i++) {
 		if (!plausible_frame(pointer)) {
-			*end = pointer ? USER_END_NOT_CODE : USER_END_ZERO;
+			walk->end = pointer ? USER_END_NOT_CODE : USER_END_ZERO;
 			break;
 		}
 		if (pointer - window_start >= window_bytes) {
@@ -231,31 +263,40 @@ static __always_inline long follow_frames(__u64 pointer, __u64 *to, struct scrat
 			if (bpf_probe_read_user(record->window, WINDOW_BYTES, (const void *)pointer)) {
 				window_bytes = sizeof(__u64);
 				if (bpf_probe_read_user(record->window, FRAME_BYTES, (const void *)pointer)) {
-					*end = USER_END_FAULT;
+					walk->end = USER_END_FAULT;
 					break;
 				}
 			}
 			window_start = pointer;
 		}
+		/* Code without frame pointers that does not end the chain: its callers stand below this frame. */
+		whole_to += (pointer - whole_to) & -skips;
 		/* The window has room for one word more than the mask lets through. */
 		frame = (__u64 *)((char *)record->window + ((pointer - window_start) & WINDOW_MASK));
 		pointer = frame[0];
 		address = frame[1];
 		if (address - PAGE_BYTES >= USER_LIMIT - PAGE_BYTES) {
-			*end = address ? USER_END_NOT_CODE : USER_END_ZERO;
+			walk->end = address ? USER_END_NOT_CODE : USER_END_ZERO;
 			break;
 		}
 		to[i] = address;
+		skips = is_frameless(&record->roots, address);
 	}
+	walk->whole_to = whole_to;
 	return i * sizeof(__u64);
 }
 
 static __always_inline long walk_user(struct pt_regs *regs, struct scratch *record)
 {
+	long bytes;
+
 	if (!regs->rip) /* a worker of io_uring: made by user space, but has no user code */
 		return 0;
 	record->words[0] = regs->rip;
-	return follow_frames(regs->rbp, record->words, record, &record->header.walk_ends);
+	record->user.pointer = regs->rbp;
+	bytes = follow_frames(&record->user, record->words, record);
+	record->header.walk_ends = record->user.end;
+	return bytes;
 }
 
 static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
@@ -272,12 +313,10 @@ static __always_inline void put_registers(const struct pt_regs *regs, __u64 *to)
 }
 
 /* Whether a chain ends where the good ones of its process do. */
-static __always_inline int is_trusted(__u32 tgid, __u64 outermost)
+static __always_inline int is_trusted(const struct roots *known, __u64 outermost)
 {
-	const struct roots *known = bpf_map_lookup_elem(&roots, &tgid);
-
-	return known && (outermost == known->addresses[0] || outermost == known->addresses[1] ||
-			 outermost == known->addresses[2] || outermost == known->addresses[3]);
+	return outermost == known->addresses[0] || outermost == known->addresses[1] ||
+	       outermost == known->addresses[2] || outermost == known->addresses[3];
 }
 
 /* Where the stack of the process's first thread starts: above it are arguments and environment, and no
@@ -302,18 +341,27 @@ static __always_inline __u32 deep_slice(__u64 sp)
 }
 
 /* How much of the stack is wanted: of a trusted chain what lies below the end of the frame that the frame
- * pointer is at, because above it the chain says it all; else much. */
-static __always_inline __u32 wanted_stack(const struct pt_regs *regs, __u32 tgid, __u64 outermost)
+ * pointer is at, because above it the chain says it all, or of one further up where the chain leads through code
+ * without frame pointers; else much. */
+static __always_inline __u32 wanted_stack(const struct pt_regs *regs, const struct scratch *record, __u64 outermost)
 {
-	__u64 near = regs->rbp + FRAME_BYTES - regs->rsp;
+	__u64 frame = regs->rbp, whole_to = record->user.whole_to, near, most = config.small_slice_bytes;
 
 	if (regs->rsp % sizeof(__u64))
 		return 0;
-	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(tgid, outermost))
-		return deep_slice(regs->rsp);
-	if (near < config.small_slice_bytes && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
+	near = record->switched_at - regs->rsp;
+	if (near < config.deep_slice_bytes && near % sizeof(__u64) == 0)
 		return near;
-	return config.small_slice_bytes;
+	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(&record->roots, outermost))
+		return deep_slice(regs->rsp);
+	if (whole_to)
+		frame = whole_to;
+	if (whole_to || is_frameless(&record->roots, regs->rip))
+		most = config.deep_slice_bytes;
+	near = frame + FRAME_BYTES - regs->rsp;
+	if (near < most && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
+		return near;
+	return whole_to ? deep_slice(regs->rsp) : config.small_slice_bytes;
 }
 
 /* Copies the stack as far as it can be read: all at once where its end lies further up, for certain or most
@@ -355,7 +403,7 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 	header->register_count = REGISTER_COUNT;
 	to += REGISTER_COUNT * sizeof(__u64);
 	/* Through memory, as in sample(): else the verifier follows the copying once for each way to a length. */
-	header->stack_bytes = wanted_stack(regs, header->tgid, outermost);
+	header->stack_bytes = wanted_stack(regs, record, outermost);
 	header->stack_bytes = copy_stack(to, regs->rsp, *(volatile __u32 *)&header->stack_bytes);
 	stack = *(volatile __u32 *)&header->stack_bytes;
 	if (stack > MAX_SLICE_BYTES)
@@ -455,7 +503,9 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->walk_ends = USER_END_UNKNOWN;
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
+	record->switched_at = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
+	look_up_roots(record);
 
 	found = user_registers(ctx, &regs);
 	if (found)

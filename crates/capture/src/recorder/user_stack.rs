@@ -110,7 +110,8 @@ impl<W: Write> Recorder<W> {
         let mut frames = std::mem::take(&mut self.frames);
         frames.clear();
         let (mut end, mut outermost) = (None, None);
-        let (mut may_skip, mut last_keeps, mut may_start) = (false, true, true);
+        // On the way, and of the outermost caller so far.
+        let (mut frameless, mut last, mut may_start) = (None, None, true);
         for word in words.iter() {
             if word == 0 {
                 end = Some(StackEnd::Complete);
@@ -125,14 +126,15 @@ impl<W: Write> Recorder<W> {
             self.want_name(process, frame, word - 1, time_ns, world);
             frames.push((frame.module, frame.address));
             outermost = Some(word);
-            may_skip |= !last_keeps;
+            frameless = both(frameless, last);
+            last = (region.keeps_frame_pointers() == Some(false)).then_some((word, word));
             let facts = region.file.facts.borrow();
-            last_keeps = facts.as_ref().and_then(|f| f.keeps_frame_pointers).unwrap_or(true);
-            may_start = last_keeps || facts.as_ref().is_some_and(|f| starts_here(f, region, word));
+            may_start =
+                last.is_none() || facts.as_ref().is_some_and(|f| starts_here(f, region, word));
         }
         // A function that sets a frame pointer because its frame grows is enough for a chain to end in
         // `main`, whatever else was skipped.
-        may_skip |= !may_start;
+        outermost = outermost.filter(|_| may_start);
         let end = end.unwrap_or_else(|| end_of_walk(words.len() + 1, self.depth_limit, walk_end));
         let mut path = NodeId::NONE;
         for (module, address) in frames.iter().rev() {
@@ -140,7 +142,7 @@ impl<W: Write> Recorder<W> {
             (path, _) = self.epoch.interner.node(&mut self.writer, row);
         }
         self.frames = frames;
-        Callers { path, end, outermost, may_skip }
+        Callers { path, end, outermost, frameless }
     }
 
     fn user_frame(&mut self, process: &Process, region: &Region, avma: u64) -> Frame {
@@ -159,6 +161,14 @@ impl<W: Write> Recorder<W> {
             _ => 0,
         };
         (Place { module, base }, kind)
+    }
+}
+
+/// The range of two ranges, each from the lowest to the highest.
+fn both(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> Option<(u64, u64)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
     }
 }
 
