@@ -14,10 +14,12 @@ use crate::account::{Account, Spans};
 use crate::addresses::{Used, gather};
 use crate::collapse::{Cells, Grid, Sum, collapse};
 use crate::filter::Filter;
+use crate::given::{self, Given, NamedInput};
 use crate::group::{self, Grouping, Groups};
 use crate::import::Recording;
 use crate::keep::{Keep, LeftOut};
 use crate::locate::{FetchOutcome, Locator};
+use crate::measure::Measure;
 use crate::modules::ModuleUse;
 use crate::naming::Naming;
 use crate::paths::Paths;
@@ -35,11 +37,15 @@ use crate::unwind::unwind;
 pub struct Analysis {
     /// What was recorded, input by input.
     pub recordings: Vec<Recorded>,
+    /// Inputs that came with names.
+    pub given: Vec<Given>,
+    /// What weights are.
+    pub measure: Measure,
     /// Inputs that could not be read beside these, and why.
     pub left_out: Vec<String>,
-    /// CPU time by call path.
+    /// Weight by call path.
     pub tree: CallTree,
-    /// CPU time (nanoseconds) and samples in the tree.
+    /// Weight (of CPU time nanoseconds) and samples in the tree; of inputs that count no samples 0.
     pub total: Sum,
     /// When that was measured, in the steps that were asked for.
     pub timeline: Timeline,
@@ -47,7 +53,8 @@ pub struct Analysis {
     pub filtered: [Sum; LeftOut::COUNT],
     /// Samples of events that are not shown.
     pub other_events_samples: u64,
-    /// Wall time observed; of several machines together, each machine's time once.
+    /// Wall time observed; of several machines together, each machine's time once; 0 where an input does
+    /// not state its own.
     pub observed_ns: u64,
     /// Weight of one sample, the largest of all recordings.
     pub period_ns: u64,
@@ -58,7 +65,7 @@ pub struct Analysis {
     /// CPU time of stacks of which not all is there, by cause and by the module (its short name) whose
     /// code is where it lacks.
     pub lacking: BTreeMap<(Wholeness, String), u64>,
-    /// CPU time by who named the code that ran.
+    /// Weight by who named the code that ran.
     pub naming: Naming,
     /// Modules on the stacks, the one that lacks most names first.
     pub modules: Vec<ModuleUse>,
@@ -112,7 +119,19 @@ impl Analysis {
     /// Whether every input is of a command started for it, so that totals compare.
     #[must_use]
     pub fn is_launched(&self) -> bool {
-        self.recordings.iter().all(|r| r.facts.launched)
+        self.given.is_empty() && self.recordings.iter().all(|r| r.facts.launched)
+    }
+
+    /// Whether the number of samples is known.
+    #[must_use]
+    pub fn counts_samples(&self) -> bool {
+        self.given.iter().all(|input| input.samples.is_some())
+    }
+
+    /// A weight in units of its measure.
+    #[must_use]
+    pub fn figure(&self, weight: u64) -> f64 {
+        weight as f64 / self.measure.quantity.weight_per_unit() as f64
     }
 
     /// CPU-seconds per observed second.
@@ -235,12 +254,14 @@ fn collapse_input(
     Ok((Collapsed { event, cells, grid }, keep))
 }
 
-/// Sums, names and merges recordings.
+/// Sums, names and merges recordings, and inputs that have names already.
 ///
 /// # Errors
-/// When a recording has no event that measures CPU time, or the filters leave nothing of any.
+/// When a recording has no event that measures CPU time, inputs measure what cannot be added, or the
+/// filters leave nothing of any.
 pub fn analyze(
     inputs: &[Input],
+    named: &[NamedInput],
     question: &Question,
     locator: &Locator,
     cache: &SymbolCache,
@@ -262,7 +283,12 @@ pub fn analyze(
         paths.push(unwind(&input.recording, &mut part.cells, locator));
         collapsed.push(part);
     }
-    if !anything && let Some(input) = inputs.iter().find(|input| !input.filter.is_empty()) {
+    let path = inputs.first().map(|input| input.recording.path());
+    let measures = given::shown_measures(named, question.event.as_deref(), path, weight)?;
+    if named.is_empty()
+        && !anything
+        && let Some(input) = inputs.iter().find(|input| !input.filter.is_empty())
+    {
         let recorded = names.iter().flat_map(ProcessNames::all).collect();
         let filter = input.filter.describe();
         return Err(Error::NothingLeft { filter, recorded: some_of(recorded) });
@@ -302,6 +328,9 @@ pub fn analyze(
         };
         totals.add(&chains, input, used.cells, &collapsed[index].grid);
     }
+    for (index, (input, measure)) in named.iter().zip(&measures).enumerate() {
+        totals.add_given(inputs.len() + index, input, *measure, question);
+    }
     let recorded: Vec<Recorded> = inputs
         .iter()
         .zip(collapsed)
@@ -316,6 +345,12 @@ pub fn analyze(
         })
         .collect();
     let mut analysis = totals.finish(inputs, recorded, &resolution);
+    given::join(named, &measures, &mut analysis);
+    if let (false, true, Some(input)) = (anything, analysis.total.weight == 0, named.first()) {
+        let filter = input.filter.describe();
+        let processes = named.iter().flat_map(|input| given::processes(&input.named)).collect();
+        return Err(Error::NothingLeft { filter, recorded: some_of(processes) });
+    }
     analysis.fetched = fetched;
     analysis.refused_debug_files = locator.refused_debug_files();
     Ok(analysis)

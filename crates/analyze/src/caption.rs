@@ -3,34 +3,53 @@
 use profile::Caption;
 
 use crate::analysis::Analysis;
+use crate::collapse::Sum;
 use crate::diff::Diff;
+use crate::measure::Quantity;
 use crate::provenance;
 use crate::story::Story;
 use crate::wording::{counted, number, seconds};
 
-/// Weight of one unit in captions: nanoseconds to seconds.
-const NS_PER_SECOND: u64 = 1_000_000_000;
-
 /// Around the picture of one or more merged recordings.
 #[must_use]
 pub fn of_profile(analysis: &Analysis, title: Option<&str>) -> Caption {
-    let total = analysis.total;
     let mut warnings = provenance::warnings(analysis);
     warnings.extend(provenance::nameless(analysis));
     Caption {
-        title: title.map_or_else(|| format!("CPU time: {}", names(analysis)), str::to_owned),
-        subtitle: format!(
-            "{} cores: {} CPU-seconds in {} s, {}",
-            number(analysis.cores(total.weight)),
-            seconds(total.weight),
-            seconds(analysis.observed_ns),
-            counted(total.samples, "sample")
-        ),
+        title: title
+            .map_or_else(|| format!("{}: {}", heading(analysis), names(analysis)), str::to_owned),
+        subtitle: total(analysis),
         warnings,
         footer: footer(analysis, ""),
-        unit: "CPU-seconds",
-        weight_per_unit: NS_PER_SECOND,
+        unit: analysis.measure.quantity.unit(),
+        weight_per_unit: analysis.measure.quantity.weight_per_unit(),
     }
+}
+
+/// What a picture is of.
+fn heading(analysis: &Analysis) -> String {
+    match analysis.measure.quantity {
+        Quantity::CpuTime => "CPU time".into(),
+        Quantity::Unstated => "Stacks".into(),
+        _ => analysis.measure.to_string(),
+    }
+}
+
+/// "0.98 cores: 29.4 CPU-seconds in 30.0 s, 2,911 samples", as far as it is known.
+fn total(analysis: &Analysis) -> String {
+    let Sum { weight, samples } = analysis.total;
+    let mut text =
+        format!("{} {}", number(analysis.figure(weight)), analysis.measure.quantity.unit());
+    if analysis.observed_ns > 0 {
+        text.push_str(&format!(" in {} s", seconds(analysis.observed_ns)));
+        if analysis.measure.quantity == Quantity::CpuTime {
+            text = format!("{} cores: {text}", number(analysis.cores(weight)));
+        }
+    }
+    if analysis.counts_samples() {
+        text.push_str(&format!(", {}", counted(samples, "sample")));
+    }
+    text
 }
 
 /// Around the picture of a comparison.
@@ -61,21 +80,22 @@ pub fn of_diff(
 /// What the inputs are called: the file, or how many.
 #[must_use]
 pub fn names(analysis: &Analysis) -> String {
-    match analysis.recordings.as_slice() {
+    match provenance::sources(analysis).as_slice() {
         [one] => {
             one.path.file_name().unwrap_or(one.path.as_os_str()).to_string_lossy().into_owned()
         }
-        several => format!("{} recordings", several.len()),
+        several if analysis.given.is_empty() => format!("{} recordings", several.len()),
+        several => format!("{} inputs", several.len()),
     }
 }
 
 fn footer(analysis: &Analysis, side: &str) -> Vec<String> {
     let mut lines = Vec::new();
-    for recording in &analysis.recordings {
-        let facts: Vec<String> =
-            provenance::recorded(recording).into_iter().map(|(_, text)| text).collect();
+    for source in provenance::sources(analysis) {
+        let facts: Vec<String> = source.facts.into_iter().map(|(_, text)| text).collect();
         lines.push(format!("{side}{}", facts.join("; ")));
-        let losses: Vec<String> = provenance::losses(recording)
+        let losses: Vec<String> = source
+            .losses
             .into_iter()
             .filter(|(label, _)| matches!(*label, "Lost" | "Coverage"))
             .map(|(label, text)| format!("{label}: {text}"))

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::filter::{BadFilter, BadTime};
-use crate::import::PerfDataError;
+use crate::import::{PerfDataError, PprofError, TextError};
 use crate::locate::DebuginfodError;
 
 /// Everything that can keep `analyze` from doing what was asked. Each text names the cause and the
@@ -32,7 +32,7 @@ pub enum Error {
     CommandNotFirst,
     /// An input is not something this program knows.
     #[error(
-        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`", path.display()
+        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`, a pprof profile, folded stacks, or what `perf script` prints", path.display()
     )]
     NotARecording {
         /// Which.
@@ -63,6 +63,66 @@ pub enum Error {
         path: PathBuf,
         /// Cause.
         source: PerfDataError,
+    },
+    /// A pprof profile that cannot be used.
+    #[error("{}: {source}", path.display())]
+    Pprof {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: PprofError,
+    },
+    /// Folded stacks, or text of another tool, that cannot be used.
+    #[error("{}: {source}", path.display())]
+    Text {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: TextError,
+    },
+    /// A compressed input that cannot be inflated.
+    #[error("cannot inflate {}: {source}; it is cut off or damaged", path.display())]
+    Inflate {
+        /// Which.
+        path: PathBuf,
+        /// Cause.
+        source: io::Error,
+    },
+    /// More than memory is set aside for.
+    #[error("{} is larger than {} MiB, inflated; that is more than is read of such a profile", path.display(), most_bytes >> 20)]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// How much is read.
+        most_bytes: u64,
+    },
+    /// An input that does not measure what was asked for.
+    #[error("{}: nothing in it is called {wanted}; it has {measures}", path.display())]
+    NoMeasure {
+        /// Which.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        measures: String,
+    },
+    /// Inputs whose weights cannot be added or compared.
+    #[error("{} measures {measure}, and {} {other}; these are never added or compared. Give one of them alone, or choose with --event", path.display(), other_path.display())]
+    OtherMeasure {
+        /// One input.
+        path: PathBuf,
+        /// What it measures.
+        measure: String,
+        /// Another.
+        other_path: PathBuf,
+        /// What that measures.
+        other: String,
+    },
+    /// Times asked of an input whose samples have none.
+    #[error("{}: its samples have no times, so that none of it can be chosen by time", path.display())]
+    NoTimes {
+        /// Which.
+        path: PathBuf,
     },
     /// A directory without recordings.
     #[error("{} holds no .arc file", path.display())]

@@ -4,7 +4,7 @@ use profile::{Clock, DropCause, EventId, Module};
 use render::safe_text::clean;
 
 use crate::account::Account;
-use crate::import::Recording;
+use crate::import::{Named, Recording};
 use crate::provenance::Line;
 use crate::report;
 use crate::wording::{count, hertz, seconds, utc};
@@ -21,6 +21,36 @@ pub fn info(recording: &Recording, account: &Account) -> String {
     events(&mut out, recording);
     modules(&mut out, recording);
     ledger(&mut out, account);
+    out
+}
+
+/// Describes an input that came with names.
+#[must_use]
+pub fn of_named(named: &Named) -> String {
+    let mut out = format!("{}\n", clean(&named.path.display().to_string()));
+    for text in &named.statements {
+        out.push_str(&format!("INCOMPLETE: {}\n", clean(text)));
+    }
+    let mut lines = vec![("Input", named.kind.describe().to_owned())];
+    let sums = named.measures.iter().enumerate().map(|(index, measure)| {
+        let sum = named.stacks().fold(0u64, |sum, stack| sum.saturating_add(stack.weights[index]));
+        let shown = if index == named.preferred { ", shown" } else { "" };
+        ("Measures", format!("{measure}: {}{shown}", count(sum)))
+    });
+    lines.extend(sums);
+    if let Some(started) = named.started_realtime_ns {
+        lines.push(("Started", format!("{} UTC", utc(started))));
+    }
+    if let Some(duration) = named.duration_ns {
+        lines.push(("Duration", format!("{} s", seconds(duration))));
+    }
+    let stacks = count(named.stacks().len() as u64);
+    lines.push((
+        "Tables",
+        format!("{} frames, {stacks} stacks", count(named.frames().len() as u64)),
+    ));
+    lines.extend(named.notes.iter().map(|note| ("Note", note.clone())));
+    report::facts(&mut out, &lines);
     out
 }
 

@@ -8,13 +8,16 @@ use crate::Error;
 use crate::account::Spans;
 use crate::analysis::Input;
 use crate::filter::{Filter, InputPath, Span, Window};
-use crate::import::Recording;
+use crate::given::NamedInput;
+use crate::import::{Opened, Recording};
 
 /// The inputs of one side.
 #[derive(Debug)]
 pub struct Inputs {
-    /// Those that could be opened.
+    /// Recordings that could be opened.
     pub list: Vec<Input>,
+    /// Inputs that came with names.
+    pub named: Vec<NamedInput>,
     /// What could not be read, and why.
     pub left_out: Vec<String>,
 }
@@ -25,11 +28,16 @@ impl Inputs {
     /// # Errors
     /// When that is not so, or one recording is given twice with filters that may overlap.
     pub fn open(paths: &[InputPath], all: &Filter) -> Result<Self, Error> {
-        let mut inputs = Self { list: Vec::new(), left_out: Vec::new() };
+        let mut inputs = Self { list: Vec::new(), named: Vec::new(), left_out: Vec::new() };
         for given in paths {
             let path = &given.path;
-            match Recording::open(path) {
-                Ok(recording) => inputs.add(recording, all.and(&given.filter))?,
+            let filter = all.and(&given.filter);
+            match Opened::open(path) {
+                Ok(Opened::Recording(recording)) => inputs.add(*recording, filter)?,
+                Ok(Opened::Named(_)) if !filter.times.is_empty() || filter.rest => {
+                    return Err(Error::NoTimes { path: path.clone() });
+                }
+                Ok(Opened::Named(named)) => inputs.named.push(NamedInput { named: *named, filter }),
                 Err(error) if error.is_missing_file() && is_number(path) => {
                     return Err(Error::StrayNumber { number: path.display().to_string() });
                 }
@@ -37,7 +45,7 @@ impl Inputs {
                 Err(error) => inputs.left_out.push(error.with_causes()),
             }
         }
-        if inputs.list.is_empty() && !paths.is_empty() {
+        if inputs.list.is_empty() && inputs.named.is_empty() && !paths.is_empty() {
             return Err(Error::NoInput { causes: inputs.left_out.join("; ") });
         }
         Ok(inputs)

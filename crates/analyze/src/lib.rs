@@ -1,7 +1,9 @@
 //! From recordings to names, call trees, what changed, and pictures of it.
 //!
-//! The steps, each in the file of its name: `inputs` opens the recordings of both sides with their
-//! `filter`s, `import` one of them, `collapse` sums the samples that `keep` lets through by process and stack, `unwind` repairs the stacks, `addresses` gathers what was hit, `prefetch` asks
+//! The steps, each in the file of its name: `inputs` opens what both sides have with its `filter`s,
+//! `import` one input (those that have names already join at the call tree: `given`), `collapse` sums the
+//! samples that `keep` lets through by process and stack, `unwind` repairs the stacks, `addresses` gathers
+//! what was hit, `prefetch` asks
 //! servers for files, `locate` finds them (`kernel` the kernel's), `resolve` names each address once
 //! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
 //! it, `naming` and `modules` count what has names, `diff` compares two, `story` puts the difference
@@ -14,7 +16,7 @@
 //! let inputs = [Input::from(Recording::open("run.arc".as_ref())?)];
 //! let locator = Locator::new(Search::default());
 //! let analysis =
-//!     analyze::analyze(&inputs, &Question::default(), &locator, &SymbolCache::none())?;
+//!     analyze::analyze(&inputs, &[], &Question::default(), &locator, &SymbolCache::none())?;
 //! println!("{} CPU-seconds", analysis.total.weight as f64 / 1e9);
 //! # Ok::<(), analyze::Error>(())
 //! ```
@@ -27,11 +29,14 @@ mod cached_symbols;
 mod caption;
 mod cli;
 mod collapse;
+mod comparable;
+mod comparison;
 mod diff;
 mod diff_report;
 mod error;
 mod fetched;
 mod filter;
+mod given;
 mod group;
 mod host_symbols;
 mod import;
@@ -42,6 +47,7 @@ mod keep;
 mod kernel;
 mod locate;
 mod lookup;
+mod measure;
 mod modules;
 mod naming;
 mod output;
@@ -50,6 +56,7 @@ mod paths;
 mod plan;
 mod prefetch;
 mod processes;
+mod protobuf;
 mod provenance;
 mod report;
 mod resolve;
@@ -67,17 +74,25 @@ pub use analysis::{Analysis, Input, ProcessUse, Question, Recorded, analyze};
 pub use cached_symbols::{Answer, CachedSymbols, Names};
 pub use cli::{Cli, Command, FilterOptions, Format, SymbolOptions, Symbolize};
 pub use collapse::{Apart, Cell, Cells, Grid, SampleGroup, Sum, collapse};
-pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
+pub use comparison::{Comparing, Comparison, FailOn, Gate};
+pub use diff::{
+    Capture, Change, Diff, Effect, FunctionChange, Judge, Label, SIGMAS, Scale, Side, Tested,
+    UnitKind, Verdict, compare,
+};
 pub use error::Error;
 pub use filter::{BadFilter, BadTime, Filter, InputPath, Pattern, Span};
+pub use given::{Given, NamedInput};
 pub use group::Grouping;
-pub use import::{PerfDataError, Recording};
+pub use import::{
+    Named, NamedKind, NamedStack, Opened, PerfDataError, PprofError, Recording, TextError,
+};
 pub use keep::{Keep, LeftOut};
 pub use locate::{
     Debuginfod, DebuginfodError, FetchOutcome, FileKind, Limits, Located, Locator, MappedFile,
     Missing, NotFetched, Origin, Reason, Search, Trust, Wanted,
 };
 pub use lookup::symbolize;
+pub use measure::{Measure, Quantity};
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;
 pub use plan::{Destination, Output, Plan, View};

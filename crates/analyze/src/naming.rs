@@ -31,10 +31,10 @@ impl Naming {
         self.by_source.values().sum()
     }
 
-    /// "97.2 % of the CPU time ran in code with a name (DWARF 77.2 %, symtab 20.0 %), 2.8 % in code
+    /// Of CPU time: "97.2 % of the CPU time ran in code with a name (DWARF 77.2 %, symtab 20.0 %), 2.8 % in code
     /// without (file not found 2.8 %)". The parts add up, to each other and to all of it.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn describe(&self, noun: &str) -> String {
         let nameless_weight: u64 = self.by_reason.values().sum();
         let parts = [self.named_weight(), nameless_weight];
         if parts == [0, 0] {
@@ -46,10 +46,10 @@ impl Naming {
         let reasons = list(self.by_reason.iter().map(|(r, w)| (r.describe(), *w)), nameless, whole);
         let share = |i: usize, tenths| share_of_tenths(tenths, parts[i], whole);
         match parts {
-            [0, _] => format!("all of the CPU time ran in code without a name ({reasons})"),
-            [_, 0] => format!("all of the CPU time ran in code with a name ({sources})"),
+            [0, _] => format!("all of the {noun} ran in code without a name ({reasons})"),
+            [_, 0] => format!("all of the {noun} ran in code with a name ({sources})"),
             _ => format!(
-                "{} of the CPU time ran in code with a name ({sources}), {} in code without ({reasons})",
+                "{} of the {noun} ran in code with a name ({sources}), {} in code without ({reasons})",
                 share(0, named),
                 share(1, nameless)
             ),
@@ -89,7 +89,7 @@ mod tests {
             (Err(NoName::Unmapped), 2),
         ]);
         assert_eq!(
-            thirds.describe(),
+            thirds.describe("CPU time"),
             "50.0 % of the CPU time ran in code with a name (DWARF 16.7 %, symtab 16.7 %, \
              kallsyms 16.6 %), 50.0 % in code without (in no known mapping 33.3 %, \
              file not found 16.7 %)"
@@ -101,14 +101,20 @@ mod tests {
     fn a_part_is_never_called_the_whole_or_nothing() {
         let nearly = naming(&[(Ok(NameSource::Pclntab), 99_999), (Err(NoName::OutOfRange), 1)]);
         assert_eq!(
-            nearly.describe(),
+            nearly.describe("CPU time"),
             "> 99.9 % of the CPU time ran in code with a name (pclntab > 99.9 %), \
              < 0.1 % in code without (outside every function < 0.1 %)"
         );
         let all = naming(&[(Ok(NameSource::Dwarf), 7)]);
-        assert_eq!(all.describe(), "all of the CPU time ran in code with a name (DWARF 100 %)");
+        assert_eq!(
+            all.describe("CPU time"),
+            "all of the CPU time ran in code with a name (DWARF 100 %)"
+        );
         let none = naming(&[(Err(NoName::NoFile), 7)]);
-        assert!(none.describe().starts_with("all of the CPU time ran in code without a name ("));
-        assert_eq!(Naming::default().describe(), "nothing ran");
+        assert!(
+            none.describe("CPU time")
+                .starts_with("all of the CPU time ran in code without a name (")
+        );
+        assert_eq!(Naming::default().describe("CPU time"), "nothing ran");
     }
 }

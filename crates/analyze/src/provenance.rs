@@ -2,16 +2,68 @@
 
 use profile::{Backend, Clock, CpuLedger, DropCause, EndReason, Scope, Text, Warning};
 
+use std::path::Path;
+
 use crate::analysis::{Analysis, Recorded};
+use crate::given::Given;
 use crate::locate::Trust;
-use crate::wording::{count, counted, hertz, number, percent, seconds, utc_span};
+use crate::wording::{count, counted, hertz, number, percent, seconds, utc, utc_span};
 
 /// One fact with its label; the text is not escaped.
 pub type Line = (&'static str, String);
 
-/// Where, when, of what and how one input was recorded.
+/// One input: what is known of it, and what it lost.
+pub struct Source<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Where, when, of what and how.
+    pub facts: Vec<Line>,
+    /// Losses, coverage and exclusions, as far as they are known.
+    pub losses: Vec<Line>,
+}
+
+/// All inputs, recordings first.
 #[must_use]
-pub fn recorded(recording: &Recorded) -> Vec<Line> {
+pub fn sources(analysis: &Analysis) -> Vec<Source<'_>> {
+    let recordings = analysis.recordings.iter().map(|recording| Source {
+        path: &recording.path,
+        facts: recorded(recording),
+        losses: losses(recording),
+    });
+    let given = analysis.given.iter().map(|input| Source {
+        path: &input.path,
+        facts: given(input),
+        losses: Vec::new(),
+    });
+    recordings.chain(given).collect()
+}
+
+/// What an input says of itself that came with names.
+fn given(input: &Given) -> Vec<Line> {
+    /// Comments that are said here; `--info` says all.
+    const SAID: usize = 2;
+    let mut lines = vec![(
+        "Input",
+        format!("{}: {}; host and losses are not stated", input.kind.describe(), input.measure),
+    )];
+    let duration = input.duration_ns.map(|ns| format!("{} s", seconds(ns)));
+    match (input.started_realtime_ns, duration) {
+        (Some(from), Some(duration)) => {
+            let to = from.saturating_add(input.duration_ns.unwrap_or(0));
+            lines.push(("When", format!("{}, {duration}", utc_span(from, to))));
+        }
+        (Some(from), None) => lines.push(("When", format!("from {} UTC", utc(from)))),
+        (None, Some(duration)) => {
+            lines.push(("When", format!("{duration}, at a time that is not stated")));
+        }
+        (None, None) => {}
+    }
+    lines.extend(input.notes.iter().take(SAID).map(|note| ("Note", note.clone())));
+    lines
+}
+
+/// Where, when, of what and how one input was recorded.
+fn recorded(recording: &Recorded) -> Vec<Line> {
     let facts = &recording.facts;
     let cpus = counted(u64::from(facts.cpus_online), "CPU");
     let machine = format!(
@@ -60,7 +112,25 @@ pub fn window(recording: &Recorded) -> String {
     let last = if account.clock.realtime_ns > 0 { account.clock } else { recording.facts.clock };
     let to = last.to_realtime_ns(covered.end);
     let length = seconds(account.covered.total_ns());
-    format!("{}, {length} s", utc_span(from, to))
+    format!("{}, {length} s{}", utc_span(from, to), cut(recording))
+}
+
+/// Which part of the time is shown, where it is not all.
+fn cut(recording: &Recorded) -> String {
+    const NAMED: usize = 3;
+    if recording.observed == recording.account.covered {
+        return String::new();
+    }
+    let clock = recording.facts.clock;
+    let spans = recording.observed.list();
+    let unix = |at| clock.to_realtime_ns(at);
+    let named = spans.iter().take(NAMED).map(|span| utc_span(unix(span.start), unix(span.end)));
+    let mut named: Vec<String> = named.collect();
+    if spans.len() > NAMED {
+        named.push(format!("{} more", spans.len() - NAMED));
+    }
+    let length = seconds(recording.observed.total_ns());
+    format!(", of which {length} s are shown: {}", named.join(", "))
 }
 
 fn ending(recording: &Recorded) -> String {
@@ -95,8 +165,7 @@ fn how(recording: &Recorded) -> String {
 }
 
 /// Losses, coverage and exclusions of one input.
-#[must_use]
-pub fn losses(recording: &Recorded) -> Vec<Line> {
+fn losses(recording: &Recorded) -> Vec<Line> {
     let sum = recording.account.ledger.sum(recording.event);
     let mut lines = Vec::new();
     if sum.ticks() == 0 {
@@ -206,7 +275,7 @@ fn missing(recording: &Recorded) -> Option<String> {
 #[must_use]
 pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let several = analysis.recordings.len() > 1;
+    let several = analysis.recordings.len() + analysis.given.len() > 1;
     let named = |recording: &Recorded, text: String| match several {
         true => format!("{}: {text}", recording.path.display()),
         false => text,
@@ -216,6 +285,11 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             let text = format!("INCOMPLETE: {}", named(recording, text));
             warnings.push(Warning { incomplete: true, text });
         }
+    }
+    for input in analysis.given.iter().filter(|input| !input.statements.is_empty()) {
+        let name = if several { format!("{}: ", input.path.display()) } else { String::new() };
+        let text = format!("INCOMPLETE: {name}{}.", input.statements.join("; "));
+        warnings.push(Warning { incomplete: true, text });
     }
     for text in &analysis.left_out {
         warnings.push(Warning { incomplete: true, text: format!("INCOMPLETE: left out: {text}") });
@@ -252,7 +326,7 @@ pub fn warnings(analysis: &Analysis) -> Vec<Warning> {
             .push(warn(format!("{path} does not name the kernel's functions: {}.", refused.why)));
     }
     warnings.extend(analysis.refused_debug_files.iter().cloned().map(warn));
-    if (1..100).contains(&analysis.total.samples) {
+    if analysis.counts_samples() && (1..100).contains(&analysis.total.samples) {
         let samples = counted(analysis.total.samples, "sample");
         warnings.push(warn(format!("Only {samples}: shares are rough.")));
     }
@@ -287,7 +361,10 @@ pub fn nameless(analysis: &Analysis) -> Option<Warning> {
     let share = percent(missing, analysis.total.weight);
     (missing > analysis.total.weight / 20).then(|| Warning {
         incomplete: false,
-        text: format!("{share} of the CPU time is in code without a name."),
+        text: format!(
+            "{share} of the {} is in code without a name.",
+            analysis.measure.quantity.noun()
+        ),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::caption;
 use crate::collapse::Sum;
 use crate::fetched;
 use crate::keep::LeftOut;
+use crate::measure::Quantity;
 use crate::passing;
 use crate::provenance::{self, Line};
 use crate::stacks::Wholeness;
@@ -48,20 +49,21 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
     let mut out = String::new();
     let all_warnings = provenance::warnings(analysis);
     warnings(&mut out, &all_warnings, true);
-    for (index, recording) in analysis.recordings.iter().enumerate() {
-        if analysis.recordings.len() > 1 {
-            let path = recording.path.display().to_string();
+    let sources = provenance::sources(analysis);
+    for (index, source) in sources.iter().enumerate() {
+        if sources.len() > 1 {
+            let path = source.path.display().to_string();
             out.push_str(&format!("Input {}: {}\n", index + 1, clean(&path)));
         }
-        facts(&mut out, &provenance::recorded(recording));
-        facts(&mut out, &provenance::losses(recording));
-        if analysis.recordings.len() > 1 {
+        facts(&mut out, &source.facts);
+        facts(&mut out, &source.losses);
+        if sources.len() > 1 {
             out.push('\n');
         }
     }
     facts(&mut out, &figures(analysis));
     facts(&mut out, &fetched::lines(&[&analysis.fetched]));
-    if analysis.total.samples == 0 {
+    if analysis.total.weight == 0 && analysis.given.is_empty() {
         out.push_str(
             "\nNo samples: what was recorded did not run, or too briefly to be sampled. Time spent\n\
              waiting (for locks, timers, disk, network) is not CPU time.\n",
@@ -76,17 +78,7 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
 
 /// The lines about everything together.
 fn figures(analysis: &Analysis) -> Vec<Line> {
-    let total = analysis.total;
-    let mut lines = vec![(
-        "CPU time",
-        format!(
-            "{} CPU-seconds in {} s = {} cores; {}",
-            seconds(total.weight),
-            seconds(analysis.observed_ns),
-            number(analysis.cores(total.weight)),
-            counted(total.samples, "sample")
-        ),
-    )];
+    let mut lines = vec![total(analysis)];
     lines.extend(filtered(analysis));
     if analysis.other_events_samples > 0 {
         lines.push((
@@ -94,11 +86,38 @@ fn figures(analysis: &Analysis) -> Vec<Line> {
             format!("{} of other events", counted(analysis.other_events_samples, "sample")),
         ));
     }
-    lines.push(("Stacks", stacks(analysis)));
+    if !analysis.recordings.is_empty() {
+        lines.push(("Stacks", stacks(analysis)));
+    }
     lines.extend(lacking(analysis));
-    lines.push(("Names", analysis.naming.describe()));
+    if !analysis.recordings.is_empty() || analysis.naming.named_weight() < analysis.total.weight {
+        lines.push(("Names", analysis.naming.describe(analysis.measure.quantity.noun())));
+    }
     lines.extend(unverified(analysis));
     lines
+}
+
+/// "12.3 CPU-seconds".
+#[must_use]
+pub fn with_unit(analysis: &Analysis, weight: u64) -> String {
+    format!("{} {}", number(analysis.figure(weight)), analysis.measure.quantity.unit())
+}
+
+/// How much there is of what, as far as it is known.
+fn total(analysis: &Analysis) -> Line {
+    let Sum { weight, samples } = analysis.total;
+    let is_cpu_time = analysis.measure.quantity == Quantity::CpuTime;
+    let mut text = with_unit(analysis, weight);
+    if analysis.observed_ns > 0 {
+        text.push_str(&format!(" in {} s", seconds(analysis.observed_ns)));
+        if is_cpu_time {
+            text.push_str(&format!(" = {} cores", number(analysis.cores(weight))));
+        }
+    }
+    if analysis.counts_samples() && analysis.measure.quantity != Quantity::Samples {
+        text.push_str(&format!("; {}", counted(samples, "sample")));
+    }
+    (if is_cpu_time { "CPU time" } else { "Total" }, text)
 }
 
 /// How what was recorded adds up: what is shown, and what filters left out.
@@ -106,28 +125,32 @@ fn filtered(analysis: &Analysis) -> Option<Line> {
     let parts: Vec<(LeftOut, Sum)> = LeftOut::ALL
         .into_iter()
         .zip(analysis.filtered)
-        .filter(|(_, sum)| sum.samples > 0)
+        .filter(|(_, sum)| *sum != Sum::default())
         .collect();
     let left_out = parts.iter().fold(Sum::default(), |sum, (_, part)| sum.merge(*part));
     let whole = left_out.merge(analysis.total);
     let parts: Vec<String> = parts
         .iter()
-        .map(|(why, sum)| format!("{} {}", seconds(sum.weight), why.describe()))
+        .map(|(why, sum)| format!("{} {}", number(analysis.figure(sum.weight)), why.describe()))
         .collect();
     (!parts.is_empty()).then(|| {
+        let samples = match analysis.counts_samples() {
+            true => format!(" ({})", counted(left_out.samples, "sample")),
+            false => String::new(),
+        };
         let text = format!(
-            "of {} CPU-seconds recorded, {} are shown; left out: {} ({})",
-            seconds(whole.weight),
-            seconds(analysis.total.weight),
+            "of {} recorded, {} are shown; left out: {}{samples}",
+            with_unit(analysis, whole.weight),
+            number(analysis.figure(analysis.total.weight)),
             parts.join(", "),
-            counted(left_out.samples, "sample")
         );
         ("Filtered", text)
     })
 }
 
 fn stacks(analysis: &Analysis) -> String {
-    let whole = analysis.total.weight;
+    // Of inputs that came with names nothing is known of what their stacks lack.
+    let whole = analysis.wholeness.values().sum();
     let weight = |kind| analysis.wholeness.get(&kind).copied().unwrap_or(0);
     let repaired = weight(Wholeness::Repaired);
     let complete = weight(Wholeness::Complete) + repaired;
@@ -265,11 +288,14 @@ pub fn functions(out: &mut String, analysis: &Analysis, table: &TableOptions) {
         return;
     }
     let caption = caption::of_profile(analysis, None);
+    let noun = analysis.measure.quantity.noun();
     let tree = &analysis.tree;
     for (title, sort_by, left_out) in [
-        ("Functions by their own CPU time", SortBy::SelfWeight, passing::without_self(tree)),
+        (format!("Functions by their own {noun}"), SortBy::SelfWeight, passing::without_self(tree)),
         (
-            "Functions by CPU time with all they call (without those that only pass on to one other)",
+            format!(
+                "Functions by {noun} with all they call (without those that only pass on to one other)"
+            ),
             SortBy::Total,
             passing::functions(tree),
         ),

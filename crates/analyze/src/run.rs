@@ -11,13 +11,12 @@ use render::terminal::TableOptions;
 use crate::account::Account;
 use crate::analysis::{Analysis, Input, analyze};
 use crate::collapse::{Apart, collapse};
-use crate::diff::{Diff, Scale, Side, compare};
+use crate::comparison::{Comparison, Gate};
 use crate::import::Recording;
 use crate::inputs::{self, Inputs};
 use crate::keep::Keep;
 use crate::locate::Locator;
 use crate::plan::{Destination, Output, Plan, View};
-use crate::story::{Story, tell};
 use crate::symbol_cache::SymbolCache;
 use crate::{Error, caption, diff_report, info, output, provenance, report};
 
@@ -28,6 +27,10 @@ pub enum Outcome {
     Complete,
     /// Some input lacked something; what was there was analyzed.
     Incomplete,
+    /// Something regressed, and that was to fail.
+    Regression,
+    /// Whether something regressed cannot be told, and that was to fail.
+    Inconclusive,
 }
 
 /// Does everything a plan asks for.
@@ -53,20 +56,13 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
             }
         }
     }
-    Ok(job.outcome())
-}
-
-/// Both sides of a comparison, and what it found.
-struct Compared {
-    before: Analysis,
-    diff: Diff,
-    story: Story,
+    job.outcome()
 }
 
 /// What `--info` does not need.
 struct Results {
     after: Analysis,
-    compared: Option<Compared>,
+    compared: Option<Comparison>,
 }
 
 impl Results {
@@ -78,18 +74,8 @@ impl Results {
             return Ok(Self { after, compared: None });
         }
         let before = analyzed(base, plan, &locator, &cache)?;
-        for (side, analysis) in [("the base", &before), ("the new side", &after)] {
-            if analysis.observed_ns == 0 {
-                let warnings = provenance::warnings_of_both(analysis, None);
-                let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
-                return Err(Error::NotComparable { side, why });
-            }
-        }
-        let jobs = before.is_launched() && after.is_launched();
-        let scale = plan.scale.unwrap_or(if jobs { Scale::Total } else { Scale::Cores });
-        let diff = compare(&side(&before), &side(&after), scale);
-        let story = tell(&diff);
-        Ok(Self { after, compared: Some(Compared { before, diff, story }) })
+        let compared = Comparison::new(before, &after, &plan.comparing)?;
+        Ok(Self { after, compared: Some(compared) })
     }
 
     /// Warnings of all inputs, those about missing input first.
@@ -105,17 +91,13 @@ fn analyzed(
     locator: &Locator,
     cache: &SymbolCache,
 ) -> Result<Analysis, Error> {
-    let mut analysis = analyze(&inputs.list, &plan.question, locator, cache)?;
+    let mut analysis = analyze(&inputs.list, &inputs.named, &plan.question, locator, cache)?;
     analysis.left_out.clone_from(&inputs.left_out);
     Ok(analysis)
 }
 
 fn symbol_cache(plan: &Plan) -> SymbolCache {
     if plan.cache { SymbolCache::of_user() } else { SymbolCache::none() }
-}
-
-fn side(analysis: &Analysis) -> Side<'_> {
-    Side { tree: &analysis.tree, observed_ns: analysis.observed_ns, period_ns: analysis.period_ns }
 }
 
 struct Job<'a> {
@@ -126,15 +108,32 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn outcome(&self) -> Outcome {
-        let incomplete = match self.results.get() {
+    fn outcome(&self) -> Result<Outcome, Error> {
+        if self.is_incomplete() && self.plan.strict {
+            return Ok(Outcome::Incomplete);
+        }
+        if let Some(fail_on) = self.plan.comparing.fail_on
+            && let Some(compared) = &self.results()?.compared
+        {
+            match compared.gate(fail_on) {
+                Gate::Passed => {}
+                Gate::Regression => return Ok(Outcome::Regression),
+                Gate::Inconclusive => return Ok(Outcome::Inconclusive),
+            }
+        }
+        Ok(if self.is_incomplete() { Outcome::Incomplete } else { Outcome::Complete })
+    }
+
+    fn is_incomplete(&self) -> bool {
+        match self.results.get() {
             Some(results) => results.warnings().iter().any(|w| w.incomplete),
             None => self.sides().any(|side| {
                 let lacks = |input: &Input| !input.recording.damage().complete;
-                !side.left_out.is_empty() || side.list.iter().any(lacks)
+                !side.left_out.is_empty()
+                    || side.list.iter().any(lacks)
+                    || side.named.iter().any(|input| !input.named.statements.is_empty())
             }),
-        };
-        if incomplete { Outcome::Incomplete } else { Outcome::Complete }
+        }
     }
 
     fn sides(&self) -> impl Iterator<Item = &Inputs> {
@@ -166,8 +165,10 @@ impl Job<'_> {
         // Of this machine and not of the recordings, so it is no part of the result.
         eprintln!("{}", clean(&symbol_cache(self.plan).describe()));
         let recordings = self.sides().flat_map(|side| &side.list).map(|input| &input.recording);
-        let texts: Vec<String> = recordings.map(|r| info::info(r, &account(r))).collect();
-        texts.join("\n")
+        let recordings = recordings.map(|r| info::info(r, &account(r)));
+        let named = self.sides().flat_map(|side| &side.named);
+        let named = named.map(|input| info::of_named(&input.named));
+        recordings.chain(named).collect::<Vec<String>>().join("\n")
     }
 
     fn summary(&self, to: &Destination) -> Result<String, Error> {

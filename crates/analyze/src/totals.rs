@@ -8,9 +8,11 @@ use rustc_hash::FxHashMap;
 
 use crate::account::Spans;
 use crate::addresses::Addresses;
-use crate::analysis::{Analysis, Input, ProcessUse, Recorded};
+use crate::analysis::{Analysis, Input, ProcessUse, Question, Recorded};
 use crate::collapse::{Cell, Cells, Grid, Sum};
+use crate::given::{GivenChains, NamedInput};
 use crate::keep::LeftOut;
+use crate::measure::Measure;
 use crate::modules::{self, GroupWeight};
 use crate::naming::Naming;
 use crate::processes::ProcessNames;
@@ -86,6 +88,45 @@ impl<'a> Totals<'a> {
         }
     }
 
+    /// Adds the stacks of an input that came with names, as one step of time.
+    pub fn add_given(
+        &mut self,
+        capture: usize,
+        input: &NamedInput,
+        measure: usize,
+        question: &Question,
+    ) {
+        let cell = self.timeline.cells.len() as u32;
+        let observed_ns = input.named.duration_ns.unwrap_or(0);
+        self.timeline.cells.push(TimeCell { capture: capture as u32, start_ns: 0, observed_ns });
+        let chains = GivenChains::new(input, question, &mut self.tree.frames);
+        for stack in input.named.stacks() {
+            let sum = Sum { weight: stack.weights[measure], samples: stack.samples };
+            if sum.weight == 0 {
+                continue;
+            }
+            let mut left_out = None;
+            match chains.chain(&stack, &mut self.tree.frames) {
+                Err(why) => left_out = Some(why),
+                Ok(mut chain) => {
+                    if self.sieving.pass(&mut chain.frames, &self.tree.frames) {
+                        let node = self.tree.path_to(&chain.frames);
+                        self.tree.add_self(node, sum.weight);
+                        self.timeline.rows.push(TimeRow { node, cell, weight: sum.weight });
+                        self.naming.add(chain.leaf, sum.weight);
+                        self.total = self.total.merge(sum);
+                    } else {
+                        left_out = Some(LeftOut::Stack);
+                    }
+                }
+            }
+            if let Some(why) = left_out {
+                let filtered = &mut self.filtered[why as usize];
+                *filtered = filtered.merge(sum);
+            }
+        }
+    }
+
     fn count(&mut self, recording: usize, cell: &Cell, chain: &Chain, sum: Sum) {
         self.total = self.total.merge(sum);
         *self.processes.entry((recording, cell.process.0)).or_default() += sum.weight;
@@ -144,6 +185,8 @@ impl<'a> Totals<'a> {
             fetched: None,
             refused_debug_files: Vec::new(),
             recordings: recorded,
+            given: Vec::new(),
+            measure: Measure::cpu_time(),
         }
     }
 }

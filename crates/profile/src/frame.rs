@@ -130,6 +130,8 @@ pub enum NoName {
     KernelHidden,
     /// The definition was in a damaged block.
     LostBlock,
+    /// The input came with names, and none for this.
+    NotGiven,
 }
 
 impl NoName {
@@ -147,6 +149,7 @@ impl NoName {
             Self::Anonymous => "code made at run time",
             Self::KernelHidden => "kernel names were hidden",
             Self::LostBlock => "lost in a damaged block",
+            Self::NotGiven => "not named by the input",
         }
     }
 }

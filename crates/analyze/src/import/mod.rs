@@ -1,9 +1,14 @@
 //! Opens inputs, whatever they are, as recordings: tables, and data blocks that stream through.
 
+mod folded;
+mod named;
+mod open;
 mod perf_data;
+mod perf_script;
+mod pprof;
+mod spelling;
+mod text;
 
-use std::fs::File;
-use std::io::{BufReader, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -14,8 +19,11 @@ use rayon::iter::ParallelIterator;
 use rustc_hash::FxHashMap;
 
 use crate::Error;
-use perf_data::Imported;
+pub use named::{Named, NamedKind, NamedStack};
+pub use open::Opened;
 pub use perf_data::PerfDataError;
+pub use pprof::PprofError;
+pub use text::TextError;
 
 /// An opened input. Its samples are never all in memory: [`Recording::data_blocks`] decodes them block
 /// by block, and may be run again.
@@ -28,59 +36,13 @@ pub struct Recording {
     statements: Vec<String>,
 }
 
-/// What an input begins with.
-enum Content {
-    Archive,
-    Other(&'static str),
-}
-
-/// Enough to recognise every input there is.
-const HEAD_BYTES: usize = 16;
-
-fn recognise(head: &[u8]) -> Content {
-    match head {
-        [] => Content::Other("is empty"),
-        // A skippable zstd frame: archives begin with one. What is in it, the reader judges.
-        [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Content::Archive,
-        [0x1f, 0x8b, ..] => Content::Other("is compressed with gzip"),
-        _ if head.starts_with(b"<svg") || head.starts_with(b"<?xml") => {
-            Content::Other("is a picture")
-        }
-        _ => Content::Other("begins like none"),
-    }
-}
-
-fn read_head(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
-    let mut head = Vec::new();
-    input.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
-    Ok(head)
-}
-
-fn buffered<R: Read>(input: R) -> BufReader<R> {
-    BufReader::with_capacity(256 << 10, input)
-}
-
 impl Recording {
-    /// Opens a file; `-` reads standard input to its end. What it is, its content decides.
+    /// Opens a file; `-` reads standard input to its end.
     ///
     /// # Errors
-    /// When it cannot be read, is not a recording, or nothing in it is whole.
+    /// As [`Opened::open`], and when it came with names, so that it has no addresses.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        if path.as_os_str() == "-" {
-            return Self::from_stream(Path::new("standard input"), std::io::stdin().lock());
-        }
-        let failed = |source| Error::Read { path: path.into(), source };
-        let mut file = File::open(path).map_err(failed)?;
-        // A pipe has no length and cannot be read at a place.
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Self::from_stream(path, file);
-        }
-        let head = read_head(&mut file).map_err(failed)?;
-        if perf_data::is_perf_data(&head) {
-            file.rewind().map_err(failed)?;
-            return Self::imported(path, perf_data::import_file(buffered(file)));
-        }
-        Self::checked(path, &head, Archive::open(file))
+        Self::only(Opened::open(path)?)
     }
 
     /// Opens what was read from somewhere; `name` is what messages call it.
@@ -88,46 +50,15 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, Error> {
-        if perf_data::is_perf_data(&bytes) {
-            return Self::imported(name, perf_data::import_file(Cursor::new(bytes)));
-        }
-        let head = bytes[..bytes.len().min(HEAD_BYTES)].to_vec();
-        Self::checked(name, &head, Archive::from_bytes(bytes))
+        Self::only(Opened::from_bytes(name, bytes)?)
     }
 
-    /// What perf writes into a pipe is imported while it comes; anything else is read first.
-    fn from_stream(name: &Path, mut stream: impl Read) -> Result<Self, Error> {
-        let failed = |source| Error::Read { path: name.into(), source };
-        let head = read_head(&mut stream).map_err(failed)?;
-        let mut whole = Cursor::new(head.clone()).chain(stream);
-        if perf_data::is_perf_pipe(&head) {
-            return Self::imported(name, perf_data::import_pipe(buffered(whole)));
-        }
-        let mut bytes = Vec::new();
-        whole.read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_bytes(name, bytes)
-    }
-
-    fn imported(path: &Path, imported: Result<Imported, PerfDataError>) -> Result<Self, Error> {
-        let path = path.to_path_buf();
-        match imported {
-            Ok(Imported { archive, statements }) => Ok(Self::new(path, archive, statements)),
-            Err(source) => Err(Error::PerfData { path, source }),
-        }
-    }
-
-    fn checked(
-        path: &Path,
-        head: &[u8],
-        opened: Result<Archive, archive::Error>,
-    ) -> Result<Self, Error> {
-        // An archive that lost its beginning still opens: its reader has the last word, the first bytes
-        // only say what else it may be.
-        let path = path.to_path_buf();
-        match (opened, recognise(head)) {
-            (Ok(archive), _) => Ok(Self::new(path, archive, Vec::new())),
-            (Err(source), Content::Archive) => Err(Error::Archive { path, source }),
-            (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
+    fn only(input: Opened) -> Result<Self, Error> {
+        match input {
+            Opened::Recording(recording) => Ok(*recording),
+            Opened::Named(named) => {
+                Err(Error::NotARecording { path: named.path, found: "has names already" })
+            }
         }
     }
 

@@ -136,7 +136,7 @@ fn whatever_is_damaged_the_weight_shown_and_the_weight_missed_are_all_there_was(
             continue;
         };
         let inputs = [analyze::Input::from(recording)];
-        let analysis = analyze::analyze(&inputs, &question, &locator, &cache).unwrap();
+        let analysis = analyze::analyze(&inputs, &[], &question, &locator, &cache).unwrap();
         let recorded = &analysis.recordings[0];
         let lost = recorded.damage.lost(recorded.event).weight;
         assert_eq!(analysis.tree.total() + lost, written, "byte {at} ^ {flip:#x}");

@@ -9,6 +9,7 @@ mod diff;
 mod kernel;
 mod lookup;
 mod made;
+mod named;
 mod perf_data;
 mod summary;
 mod testdata;

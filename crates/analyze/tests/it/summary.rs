@@ -239,6 +239,7 @@ fn the_outcome_is_the_same_for_any_number_of_threads() {
             };
             let analysis = analyze::analyze(
                 &[analyze::Input::from(recording)],
+                &[],
                 &analyze::Question::default(),
                 &analyze::Locator::new(search),
                 &analyze::SymbolCache::none(),

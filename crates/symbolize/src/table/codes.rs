@@ -16,7 +16,7 @@ const SOURCES: [(NameSource, u32); 9] = [
     (NameSource::PerfMap, 8),
 ];
 
-const REASONS: [(NoName, u32); 10] = [
+const REASONS: [(NoName, u32); 11] = [
     (NoName::Unmapped, 0),
     (NoName::NoFile, 1),
     (NoName::BuildIdMismatch, 2),
@@ -27,6 +27,7 @@ const REASONS: [(NoName, u32); 10] = [
     (NoName::Anonymous, 7),
     (NoName::KernelHidden, 8),
     (NoName::LostBlock, 9),
+    (NoName::NotGiven, 10),
 ];
 
 const FRAME_POINTERS: [(FramePointer, u32); 4] = [
