@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod build;
 mod compare;
+mod compare_noise;
 mod compare_unwind;
 mod demo;
 mod dist;
@@ -61,6 +62,18 @@ enum Command {
         #[arg(long)]
         only_unwind: bool,
     },
+    /// Record loads in which nothing changes and services made slower, and count wrong and right verdicts
+    CompareNoise {
+        /// Pairs in which nothing changed
+        #[arg(long, default_value_t = 201)]
+        pairs: u32,
+        /// Seconds of each side of a pair
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+        /// Where the recordings are kept; those that are there are used
+        #[arg(long, default_value = "target/noise")]
+        dir: PathBuf,
+    },
     /// Record a command with capture and with perf at the same time, and compare the names
     ComparePerf {
         /// The command and its arguments
@@ -94,6 +107,9 @@ fn main() -> ExitCode {
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
+        Command::CompareNoise { pairs, seconds, dir } => {
+            compare_noise::run(&compare_noise::Plan { pairs, seconds, dir })
+        }
         Command::ComparePerf { command } => compare::run(&command),
         Command::CompareUnwind { gdb, hz, unwind, command } => {
             compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::comparison::FailOn;
 use crate::diff::Scale;
 use crate::group::Grouping;
 
@@ -17,7 +18,8 @@ use crate::group::Grouping;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(disable_help_subcommand = true)]
 #[command(after_help = "Exit status: 0 done, also for an incomplete input, which is analyzed and \
-    named first; 2 nothing could be done; 4 --strict and an incomplete input.")]
+    named first; 1 --fail-on and a regression; 2 nothing could be done; 3 --fail-on and no telling, or \
+    sides that do not compare; 4 --strict and an incomplete input.")]
 pub struct Cli {
     /// What to do instead of analyzing recordings.
     #[command(subcommand)]
@@ -86,6 +88,39 @@ pub struct Cli {
     #[arg(long, value_name = "SCALE", requires = "diff", help_heading = "Shape")]
     pub scale: Option<Scale>,
 
+    /// Compare CPU time for each unit of work: this many were done (requests served, jobs finished) on
+    /// the new side.
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "diff_work",
+        conflicts_with = "scale",
+        help_heading = "Shape"
+    )]
+    #[arg(value_parser = positive)]
+    pub work: Option<f64>,
+
+    /// Units of work done in the base.
+    #[arg(long, value_name = "M", requires_all = ["work", "diff"], help_heading = "Shape")]
+    #[arg(value_parser = positive)]
+    pub diff_work: Option<f64>,
+
+    /// Changes smaller than this percentage of the base's total do not matter.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value = "1%",
+        requires = "diff",
+        help_heading = "Shape"
+    )]
+    #[arg(value_parser = percentage)]
+    pub min_effect: f64,
+
+    /// End with status 1 when something regressed (by this percentage of the base's total or more), and
+    /// with 3 when that cannot be told.
+    #[arg(long, value_name = "regression[=N%]", requires = "diff")]
+    pub fail_on: Option<FailOn>,
+
     /// Where names come from.
     #[command(flatten)]
     pub symbols: SymbolOptions,
@@ -97,6 +132,20 @@ pub struct Cli {
     /// End with status 4 when an input is incomplete.
     #[arg(long)]
     pub strict: bool,
+}
+
+fn positive(given: &str) -> Result<f64, String> {
+    match given.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("a positive number is expected".into()),
+    }
+}
+
+fn percentage(given: &str) -> Result<f64, String> {
+    match given.trim_end_matches('%').parse::<f64>() {
+        Ok(number) if (0.0..=100.0).contains(&number) => Ok(number),
+        _ => Err("a percentage is expected, as 1%".into()),
+    }
 }
 
 /// Which samples count. Values of one option are alternatives, different options must all hold. In names

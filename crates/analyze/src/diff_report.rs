@@ -1,17 +1,19 @@
 //! A comparison as text: what `analyze run.arc --diff base.arc` prints. The finding stands first.
 
+use std::collections::BTreeMap;
+
 use profile::{FrameKind, Grade};
 use render::safe_text::clean;
 use render::terminal::{DiffRow, TableOptions, diff_functions};
 
 use crate::analysis::Analysis;
-use crate::diff::{Change, Diff, FunctionChange, SIGMAS};
+use crate::diff::{Change, Diff, FunctionChange, Judge, Label, SIGMAS, Tested, UnitKind, Verdict};
 use crate::fetched;
 use crate::passing;
 use crate::provenance;
 use crate::report;
-use crate::story::{NOT_TESTED, Story};
-use crate::wording::{counted, number, percent, seconds};
+use crate::story::Story;
+use crate::wording::{counted, number, seconds};
 
 /// Says what changed.
 #[must_use]
@@ -36,23 +38,20 @@ pub fn diff_report(
     sides(&mut out, before, after, diff);
     report::facts(&mut out, &fetched::lines(&[&after.fetched, &before.fetched]));
     report::warnings(&mut out, &warnings, false);
-    for text in not_alike(before, after) {
-        out.push_str(&format!("Note: {}\n", clean(&text)));
-    }
     out
 }
 
-/// The tables alone.
+/// The tables alone, and what they stand on.
 pub fn functions(out: &mut String, diff: &Diff, table: &TableOptions) {
     let unit = diff.scale.unit();
-    let mut any = false;
     let passing = passing::functions_of_diff(&diff.tree);
+    let mut any = false;
     for (grade, verb) in [(Grade::Grew, "grew"), (Grade::Shrank, "shrank")] {
         for (what, pick) in [
             ("in themselves", (|f| f.own) as fn(&FunctionChange) -> Change),
             ("with all they call (without those that only pass on to one other)", |f| f.total),
         ] {
-            let rows = changed(diff, grade, &passing, pick);
+            let rows = changed(diff, |f| pick(f).grade == grade, &passing, pick);
             if !rows.is_empty() {
                 any = true;
                 out.push_str(&format!("\nFunctions that {verb} {what}\n"));
@@ -60,21 +59,86 @@ pub fn functions(out: &mut String, diff: &Diff, table: &TableOptions) {
             }
         }
     }
-    out.push('\n');
-    if any {
-        out.push_str(&format!("Grew / shrank: {NOT_TESTED}. "));
-    } else {
-        out.push_str("No function changed by more than counting error explains. ");
+    if let Judge::Nothing(_) = diff.judge {
+        let rows = changed(diff, |f| f.own.delta() != 0.0, &passing, |f| f.own);
+        out.push_str("\nFunctions that differ most in themselves (no verdict)\n");
+        out.push_str(&diff_functions(&rows, unit, table));
     }
-    out.push_str(&format!(
-        "Not listed: changes up to {SIGMAS:.0}·√(P·before + P·after), P the weight of one sample.\n"
-    ));
+    out.push_str(&format!("\n{}\n", judged(diff, any)));
 }
 
-/// Functions of one grade, the largest change first.
+/// By what was judged, and how much that is worth.
+#[must_use]
+pub fn judged(diff: &Diff, any: bool) -> String {
+    match (&diff.judge, &diff.tested) {
+        (Judge::Noise { .. }, Some(tested)) => tested_text(diff, tested),
+        (Judge::Counting(why), _) => {
+            let found = if any {
+                "Grew / shrank: not tested against noise"
+            } else {
+                "No function changed by more than counting error explains"
+            };
+            format!(
+                "{found} ({why}). Not listed: changes up to {SIGMAS:.0}·√(P·before + P·after), P the \
+                 weight of one sample."
+            )
+        }
+        (Judge::Nothing(why), _) => format!("NO VERDICT: {}", why.join(" ")),
+        (Judge::Noise { .. }, None) => "Nothing was there to test.".to_owned(),
+    }
+}
+
+/// "471 functions tested: 1 regression, …".
+fn tested_text(diff: &Diff, tested: &Tested) -> String {
+    let unit = diff.scale.unit();
+    let mut verdicts: BTreeMap<Verdict, u64> = BTreeMap::new();
+    let mut moved = 0u64;
+    let mut functions = 0u64;
+    for function in &diff.functions {
+        let effects = [function.total.effect, function.own.effect];
+        // Sorted from the worst: a function is called by the first that holds of it.
+        let Some(verdict) = effects.iter().flatten().map(|effect| effect.verdict).min() else {
+            continue;
+        };
+        functions += 1;
+        *verdicts.entry(verdict).or_default() += 1;
+        moved += u64::from(function.labels.contains(&Label::Moved));
+    }
+    let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
+    let mut parts = vec![format!(
+        "{} tested: {}, {}, {} unchanged, {} that may have changed or not",
+        counted(functions, "function"),
+        counted(count(Verdict::Regression), "regression"),
+        counted(count(Verdict::Improvement), "improvement"),
+        count(Verdict::Unchanged),
+        count(Verdict::Inconclusive)
+    )];
+    if moved > 0 {
+        parts.push(format!("{moved} only moved"));
+    }
+    let units = match tested.kind {
+        UnitKind::Blocks => "blocks of time",
+        UnitKind::Captures => "captures",
+        UnitKind::Hosts => "machines, each with itself",
+    };
+    parts.push(format!("{} against {} {units}", tested.units[1], tested.units[0]));
+    if let Some((flagged, of)) = tested.noise_floor {
+        parts.push(format!("noise floor: {flagged} of {of} in the base against itself"));
+    }
+    if let Some(smallest) = tested.smallest {
+        parts.push(format!("smallest change seen in half of them: {} {unit}", number(smallest)));
+    }
+    parts.push(format!(
+        "changes up to {} {unit} do not matter (--min-effect)",
+        number(tested.min_effect)
+    ));
+    format!("{}.", parts.join(" · "))
+}
+
+/// Some of the functions, the largest change first.
 fn changed<'d>(
     diff: &'d Diff,
-    grade: Grade,
+    wanted: impl Fn(&FunctionChange) -> bool,
     passing: &[bool],
     pick: fn(&FunctionChange) -> Change,
 ) -> Vec<DiffRow<'d>> {
@@ -82,15 +146,20 @@ fn changed<'d>(
     let mut rows: Vec<DiffRow<'_>> = diff
         .functions
         .iter()
-        .filter(|f| pick(f).grade == grade)
+        .filter(|f| wanted(f))
         .filter(|f| !passing[frames.function(f.frame) as usize])
         .filter(|f| frames.get(f.frame).kind != FrameKind::Process)
-        .map(|f| DiffRow {
-            name: &frames.get(f.frame).name,
-            module: &frames.get(f.frame).module,
-            before: pick(f).before,
-            after: pick(f).after,
-            grade,
+        .map(|f| {
+            let change = pick(f);
+            DiffRow {
+                name: &frames.get(f.frame).name,
+                module: &frames.get(f.frame).module,
+                before: change.before,
+                after: change.after,
+                grade: change.grade,
+                interval: change.effect.map(|effect| (effect.low, effect.high)),
+                label: label(f),
+            }
         })
         .collect();
     rows.sort_by(|a, b| {
@@ -98,6 +167,20 @@ fn changed<'d>(
         delta(b).total_cmp(&delta(a)).then_with(|| (a.name, a.module).cmp(&(b.name, b.module)))
     });
     rows
+}
+
+/// What kind of change it is, in words.
+fn label(function: &FunctionChange) -> String {
+    if function.labels.is_empty() {
+        let one_sided = match (function.total.before > 0.0, function.total.after > 0.0) {
+            (false, true) => Label::New.word(),
+            (true, false) => Label::Gone.word(),
+            _ => "",
+        };
+        return one_sided.to_owned();
+    }
+    let words: Vec<&str> = function.labels.iter().map(|label| label.word()).collect();
+    words.join(", ")
 }
 
 fn sides(out: &mut String, before: &Analysis, after: &Analysis, diff: &Diff) {
@@ -118,36 +201,4 @@ fn sides(out: &mut String, before: &Analysis, after: &Analysis, diff: &Diff) {
         }
         out.push_str(&format!(": {} {}\n", number(value), diff.scale.unit()));
     }
-}
-
-/// Why the two sides may not be comparable.
-fn not_alike(before: &Analysis, after: &Analysis) -> Vec<String> {
-    let mut notes = Vec::new();
-    let event = |analysis: &Analysis| {
-        let mut names: Vec<String> = analysis
-            .recordings
-            .iter()
-            .filter_map(|r| Some(r.event()?.name.lossy().into_owned()))
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names.join(", ")
-    };
-    let (old, new) = (event(before), event(after));
-    if old != new {
-        notes.push(format!("the sides were recorded with different events: {old} and {new}."));
-    }
-    let share = |analysis: &Analysis| {
-        analysis.naming.named_weight() as f64 / (analysis.total.weight.max(1)) as f64
-    };
-    if (share(before) - share(after)).abs() > 0.05 {
-        notes.push(format!(
-            "{} of the base's {} has names, and {} of the new side's: functions without a \
-             name seem gone or new.",
-            percent(before.naming.named_weight(), before.total.weight),
-            before.measure.quantity.noun(),
-            percent(after.naming.named_weight(), after.total.weight)
-        ));
-    }
-    notes
 }

@@ -29,6 +29,8 @@ mod cached_symbols;
 mod caption;
 mod cli;
 mod collapse;
+mod comparable;
+mod comparison;
 mod diff;
 mod diff_report;
 mod error;
@@ -74,7 +76,11 @@ pub use analysis::{Analysis, Input, ProcessUse, Question, Recorded, analyze};
 pub use cached_symbols::{Answer, CachedSymbols, Names};
 pub use cli::{Cli, Command, FilterOptions, Format, SymbolOptions, Symbolize};
 pub use collapse::{Apart, Cell, Cells, Grid, SampleGroup, Sum, collapse};
-pub use diff::{Change, Diff, FunctionChange, SIGMAS, Scale, Side, compare};
+pub use comparison::{Comparing, Comparison, FailOn, Gate};
+pub use diff::{
+    Capture, Change, Diff, Effect, FunctionChange, Judge, Label, SIGMAS, Scale, Side, Tested,
+    UnitKind, Verdict, compare,
+};
 pub use error::Error;
 pub use filter::{BadFilter, BadTime, Filter, InputPath, Pattern, Span};
 pub use given::{Given, NamedInput};

@@ -6,8 +6,12 @@ use analyze::{Cli, Command, Error, Outcome, Plan};
 use clap::Parser;
 use render::safe_text::clean;
 
+/// `--fail-on`, and something regressed.
+const REGRESSION: u8 = 1;
 /// Nothing could be done.
 const FAILED: u8 = 2;
+/// `--fail-on`, and the recordings do not say, or do not compare.
+const INCONCLUSIVE: u8 = 3;
 /// `--strict`, and an input is incomplete.
 const INCOMPLETE: u8 = 4;
 
@@ -19,7 +23,9 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(Outcome::Incomplete) if cli.strict => ExitCode::from(INCOMPLETE),
-        Ok(_) => ExitCode::SUCCESS,
+        Ok(Outcome::Regression) => ExitCode::from(REGRESSION),
+        Ok(Outcome::Inconclusive) => ExitCode::from(INCONCLUSIVE),
+        Ok(Outcome::Complete | Outcome::Incomplete) => ExitCode::SUCCESS,
         Err(error) => {
             say(&error);
             ExitCode::from(FAILED)

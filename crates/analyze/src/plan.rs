@@ -8,7 +8,7 @@ use regex::Regex;
 use crate::Error;
 use crate::analysis::Question;
 use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
-use crate::diff::Scale;
+use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
 use crate::locate::{Debuginfod, Search};
 use crate::sieve::Sieve;
@@ -29,8 +29,8 @@ pub struct Plan {
     pub filter: Filter,
     /// What is asked of the recordings.
     pub question: Question,
-    /// Scale of a comparison; `None`: what fits the recordings.
-    pub scale: Option<Scale>,
+    /// What is asked of a comparison.
+    pub comparing: Comparing,
     /// Where programs and debug files are looked for.
     pub search: Search,
     /// Whether names are kept from one run to the next.
@@ -76,6 +76,9 @@ pub enum Destination {
 
 const STDIN: &str = "-";
 
+/// Steps of time that a comparison begins with: short enough to find out how long a block must be.
+const COMPARED_STEPS: u32 = 240;
+
 impl Plan {
     /// Works out what was meant.
     ///
@@ -97,7 +100,12 @@ impl Plan {
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
             question,
-            scale: cli.scale,
+            comparing: Comparing {
+                scale: cli.scale,
+                work: cli.work.zip(cli.diff_work).map(|(new, base)| [new, base]),
+                min_effect_percent: cli.min_effect,
+                fail_on: cli.fail_on,
+            },
             search: search(&cli.symbols, &cli.map_prefix)?,
             cache: !cli.symbols.no_cache,
             strict: cli.strict,
@@ -181,7 +189,8 @@ fn question(cli: &Cli) -> Result<Question, Error> {
             fold_recursion: cli.fold_recursion,
         },
         event: cli.event.clone(),
-        ..Question::default()
+        steps: if cli.diff.is_empty() { 1 } else { COMPARED_STEPS },
+        locations: false,
     })
 }
 

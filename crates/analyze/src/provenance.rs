@@ -123,7 +123,25 @@ pub fn window(recording: &Recorded) -> String {
     let last = if account.clock.realtime_ns > 0 { account.clock } else { recording.facts.clock };
     let to = last.to_realtime_ns(covered.end);
     let length = seconds(account.covered.total_ns());
-    format!("{}, {length} s", utc_span(from, to))
+    format!("{}, {length} s{}", utc_span(from, to), cut(recording))
+}
+
+/// Which part of the time is shown, where it is not all.
+fn cut(recording: &Recorded) -> String {
+    const NAMED: usize = 3;
+    if recording.observed == recording.account.covered {
+        return String::new();
+    }
+    let clock = recording.facts.clock;
+    let spans = recording.observed.list();
+    let unix = |at| clock.to_realtime_ns(at);
+    let named = spans.iter().take(NAMED).map(|span| utc_span(unix(span.start), unix(span.end)));
+    let mut named: Vec<String> = named.collect();
+    if spans.len() > NAMED {
+        named.push(format!("{} more", spans.len() - NAMED));
+    }
+    let length = seconds(recording.observed.total_ns());
+    format!(", of which {length} s are shown: {}", named.join(", "))
 }
 
 fn ending(recording: &Recorded) -> String {

@@ -11,15 +11,13 @@ use render::terminal::TableOptions;
 use crate::account::Account;
 use crate::analysis::{Analysis, Input, analyze};
 use crate::collapse::{Apart, collapse};
-use crate::diff::{Diff, Scale, Side, compare};
+use crate::comparison::{Comparison, Gate};
 use crate::import::Recording;
 use crate::inputs::{self, Inputs};
 use crate::keep::Keep;
 use crate::locate::Locator;
-use crate::measure::Quantity;
 use crate::placed::Placed;
 use crate::plan::{Destination, Output, Plan, View};
-use crate::story::{Story, tell};
 use crate::symbol_cache::SymbolCache;
 use crate::{Error, caption, diff_report, export, info, output, provenance, report};
 
@@ -30,6 +28,10 @@ pub enum Outcome {
     Complete,
     /// Some input lacked something; what was there was analyzed.
     Incomplete,
+    /// Something regressed, and that was to fail.
+    Regression,
+    /// Whether something regressed cannot be told, and that was to fail.
+    Inconclusive,
 }
 
 /// Does everything a plan asks for.
@@ -55,20 +57,13 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
             }
         }
     }
-    Ok(job.outcome())
-}
-
-/// Both sides of a comparison, and what it found.
-struct Compared {
-    before: Analysis,
-    diff: Diff,
-    story: Story,
+    job.outcome()
 }
 
 /// What `--info` does not need.
 struct Results {
     after: Analysis,
-    compared: Option<Compared>,
+    compared: Option<Comparison>,
 }
 
 impl Results {
@@ -80,10 +75,8 @@ impl Results {
             return Ok(Self { after, compared: None });
         }
         let before = analyzed(base, plan, &locator, &cache)?;
-        let scale = scale(plan, &before, &after)?;
-        let diff = compare(&side(&before), &side(&after), scale);
-        let story = tell(&diff);
-        Ok(Self { after, compared: Some(Compared { before, diff, story }) })
+        let compared = Comparison::new(before, &after, &plan.comparing)?;
+        Ok(Self { after, compared: Some(compared) })
     }
 
     /// Warnings of all inputs, those about missing input first.
@@ -104,49 +97,8 @@ fn analyzed(
     Ok(analysis)
 }
 
-/// What a comparison compares.
-fn scale(plan: &Plan, before: &Analysis, after: &Analysis) -> Result<Scale, Error> {
-    if !after.measure.adds_to(&before.measure) {
-        let path = |analysis: &Analysis| {
-            let recorded = analysis.recordings.first().map(|r| &r.path);
-            let given = analysis.given.first().map(|input| &input.path);
-            recorded.or(given).cloned().unwrap_or_default()
-        };
-        return Err(Error::OtherMeasure {
-            path: path(after),
-            measure: after.measure.to_string(),
-            other_path: path(before),
-            other: before.measure.to_string(),
-        });
-    }
-    let mut timed = after.measure.quantity == Quantity::CpuTime;
-    for (side, analysis) in [("the base", before), ("the new side", after)] {
-        timed &= analysis.observed_ns > 0;
-        if analysis.observed_ns > 0 {
-            continue;
-        }
-        if analysis.given.is_empty() || plan.scale == Some(Scale::Cores) {
-            let warnings = provenance::warnings_of_both(analysis, None);
-            let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
-            return Err(Error::NotComparable { side, why });
-        }
-    }
-    let jobs = before.is_launched() && after.is_launched();
-    // Where nobody knows for how long was measured, or of what, only shares compare.
-    let fitting = match (timed, jobs) {
-        (false, _) => Scale::Share,
-        (true, true) => Scale::Total,
-        (true, false) => Scale::Cores,
-    };
-    Ok(plan.scale.unwrap_or(fitting))
-}
-
 fn symbol_cache(plan: &Plan) -> SymbolCache {
     if plan.cache { SymbolCache::of_user() } else { SymbolCache::none() }
-}
-
-fn side(analysis: &Analysis) -> Side<'_> {
-    Side { tree: &analysis.tree, observed_ns: analysis.observed_ns, period_ns: analysis.period_ns }
 }
 
 struct Job<'a> {
@@ -157,8 +109,24 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn outcome(&self) -> Outcome {
-        let incomplete = match self.results.get() {
+    fn outcome(&self) -> Result<Outcome, Error> {
+        if self.is_incomplete() && self.plan.strict {
+            return Ok(Outcome::Incomplete);
+        }
+        if let Some(fail_on) = self.plan.comparing.fail_on
+            && let Some(compared) = &self.results()?.compared
+        {
+            match compared.gate(fail_on) {
+                Gate::Passed => {}
+                Gate::Regression => return Ok(Outcome::Regression),
+                Gate::Inconclusive => return Ok(Outcome::Inconclusive),
+            }
+        }
+        Ok(if self.is_incomplete() { Outcome::Incomplete } else { Outcome::Complete })
+    }
+
+    fn is_incomplete(&self) -> bool {
+        match self.results.get() {
             Some(results) => results.warnings().iter().any(|w| w.incomplete),
             None => self.sides().any(|side| {
                 let lacks = |input: &Input| !input.recording.damage().complete;
@@ -166,8 +134,7 @@ impl Job<'_> {
                     || side.list.iter().any(lacks)
                     || side.named.iter().any(|input| !input.named.statements.is_empty())
             }),
-        };
-        if incomplete { Outcome::Incomplete } else { Outcome::Complete }
+        }
     }
 
     fn sides(&self) -> impl Iterator<Item = &Inputs> {

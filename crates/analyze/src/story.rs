@@ -4,12 +4,9 @@
 use profile::{DiffNode, FrameKind, Grade};
 use render::safe_text::clean_up_to;
 
-use crate::diff::{Change, Diff, Scale};
+use crate::diff::{Change, Diff, Effect, Judge, Verdict};
 use crate::stacks::CALLER_SKIPPED;
 use crate::wording::{number, signed};
-
-/// What follows every "grew" and "shrank" until a test against noise says more.
-pub const NOT_TESTED: &str = "not tested against noise";
 
 /// A call path explains a change if this part of it lies there.
 const EXPLAINS: f64 = 0.8;
@@ -28,10 +25,9 @@ pub struct Story {
 /// Tells what changed.
 #[must_use]
 pub fn tell(diff: &Diff) -> Story {
-    let total = sentence("CPU use", diff.whole, diff.scale);
+    let total = sentence("CPU use", diff.whole, diff);
     let Some(culprit) = Culprit::find(diff) else {
-        let nothing = "No call path changed by more than counting error explains.".to_owned();
-        return Story { total, culprit: None, details: vec![nothing] };
+        return Story { total, culprit: None, details: nothing_changed(diff) };
     };
     let node = culprit.node(diff);
     let frame = diff.tree.frames.get(node.frame);
@@ -41,29 +37,93 @@ pub fn tell(diff: &Diff) -> Story {
         FrameKind::Process => format!("The process {}", frame.name),
         _ => format!("{}{module}", frame.name),
     };
-    let change = Change { before: node.before_total, after: node.after_total, grade: node.grade };
-    let mut headline = sentence(&subject, change, diff.scale);
+    let mut headline = sentence(&subject, change(diff, node), diff);
     headline.push_str(&culprit.part_of_whole(diff));
     Story { total, culprit: Some(headline), details: culprit.details(diff) }
 }
 
-fn verb(grade: Grade) -> &'static str {
-    match grade {
-        Grade::Grew => "grew",
-        Grade::Shrank => "shrank",
-        Grade::Noise => "stayed within counting error",
+/// What no call path changing means, and what it does not.
+fn nothing_changed(diff: &Diff) -> Vec<String> {
+    let Some(tested) = &diff.tested else {
+        return vec![match &diff.judge {
+            Judge::Nothing(_) => "No verdict: see below.".to_owned(),
+            _ => "No call path changed by more than counting error explains.".to_owned(),
+        }];
+    };
+    let unit = diff.scale.unit();
+    let mut seen = Vec::new();
+    if let Some(effect) = diff.whole.effect {
+        seen.push(format!("{} {unit} of everything together", number(effect.smallest)));
+    }
+    if let Some(smallest) = tested.smallest {
+        seen.push(format!(
+            "{} of a function (half of them; the others less surely)",
+            number(smallest)
+        ));
+    }
+    let same = diff.functions.iter().all(|f| f.total.delta() == 0.0 && f.own.delta() == 0.0);
+    let finding = match same {
+        true => "Nothing changed: both sides are the same.",
+        false => "No function changed by more than noise explains.",
+    };
+    vec![
+        finding.to_owned(),
+        format!("The smallest change that would have been seen: {}.", seen.join(", ")),
+    ]
+}
+
+/// What is known of a node: of its function, where that is the same change.
+fn change(diff: &Diff, node: &DiffNode) -> Change {
+    let function = |frame| diff.tree.frames.function(frame);
+    let found = diff.functions.iter().find(|f| function(f.frame) == function(node.frame));
+    let delta = node.after_total - node.before_total;
+    let same = |change: Change| (change.delta() - delta).abs() <= 0.02 * delta.abs();
+    Change {
+        before: node.before_total,
+        after: node.after_total,
+        grade: node.grade,
+        effect: found.map(|f| f.total).filter(|total| same(*total)).and_then(|total| total.effect),
     }
 }
 
-fn sentence(subject: &str, change: Change, scale: Scale) -> String {
-    let unit = scale.unit();
+/// "REGRESSION: f grew from 1 to 2 cores (+1, 95 % interval +0.8 to +1.2)."
+fn sentence(subject: &str, change: Change, diff: &Diff) -> String {
+    let unit = diff.scale.unit();
     let (before, after) = (number(change.before), number(change.after));
-    if change.grade == Grade::Noise {
-        return format!("{subject} stayed within counting error: {before} and {after} {unit}.");
-    }
-    let verb = verb(change.grade);
     let delta = signed(change.delta());
-    format!("{subject} {verb} from {before} to {after} {unit} ({delta}), {NOT_TESTED}.")
+    let interval = change.effect.map_or_else(String::new, |effect| {
+        format!(", 95 % interval {} to {}", signed(effect.low), signed(effect.high))
+    });
+    let (word, verb) = match change.grade {
+        Grade::Grew => ("REGRESSION: ", "grew"),
+        Grade::Shrank => ("IMPROVEMENT: ", "shrank"),
+        Grade::Noise => ("", ""),
+    };
+    match (&diff.judge, change.grade) {
+        (Judge::Noise { .. }, Grade::Noise) => {
+            let is = |wanted: fn(&Effect) -> bool| change.effect.as_ref().is_some_and(wanted);
+            let (may, but) = if is(|e| e.verdict == Verdict::Unchanged) {
+                ("is unchanged", "")
+            } else if is(|e| e.low > 0.0 || e.high < 0.0) {
+                ("may have changed", "; among so many tests that is not sure enough")
+            } else {
+                ("may have changed or not", "")
+            };
+            format!("{subject} {may}: {before} and {after} {unit} ({delta}{interval}{but}).")
+        }
+        (Judge::Noise { .. }, _) => {
+            format!("{word}{subject} {verb} from {before} to {after} {unit} ({delta}{interval}).")
+        }
+        (Judge::Counting(_), Grade::Noise) => {
+            format!("{subject} stayed within counting error: {before} and {after} {unit}.")
+        }
+        (Judge::Counting(_), _) => format!(
+            "{subject} {verb} from {before} to {after} {unit} ({delta}), not tested against noise."
+        ),
+        (Judge::Nothing(_), _) => {
+            format!("{subject}: {before} and {after} {unit} ({delta}); no verdict.")
+        }
+    }
 }
 
 /// A path as its process and its last steps: runtimes put a dozen frames before a program's own.
@@ -247,8 +307,8 @@ impl Culprit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::{Side, compare};
-    use profile::{CallTree, Frame, FrameId, NoName};
+    use crate::diff::{Scale, Side, compare};
+    use profile::{CallTree, Frame, FrameId, NoName, Timeline};
 
     fn frame(name: &str) -> Frame {
         match name.split_once(':') {
@@ -272,10 +332,20 @@ mod tests {
             tree
         };
         let (before, after) = (tree(before), tree(after));
+        static NO_TIMES: Timeline = Timeline { cells: Vec::new(), rows: Vec::new() };
         fn side(tree: &CallTree) -> Side<'_> {
-            Side { tree, observed_ns: 10_000_000_000, period_ns: 10_000_000 }
+            Side {
+                tree,
+                timeline: &NO_TIMES,
+                captures: &[],
+                observed_ns: 10_000_000_000,
+                period_ns: 10_000_000,
+                cpus: 4.0,
+                work: 0.0,
+                scale: Scale::Cores,
+            }
         }
-        tell(&compare(&side(&before), &side(&after), Scale::Cores))
+        tell(&compare(&side(&before), &side(&after), Judge::Counting(String::new())))
     }
 
     const LOOP: &str = "p:server;main;serve;[caller may be missing];l:epoll_wait";

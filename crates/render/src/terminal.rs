@@ -107,7 +107,7 @@ pub fn top_functions(
 }
 
 /// One function on both sides of a diff.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct DiffRow<'a> {
     /// For display, as it came.
     pub name: &'a str,
@@ -119,33 +119,38 @@ pub struct DiffRow<'a> {
     pub after: f64,
     /// What may be said of the difference.
     pub grade: Grade,
+    /// Between what the true difference lies, where that is known.
+    pub interval: Option<(f64, f64)>,
+    /// What kind of change it is ("new", "moved"); may be empty.
+    pub label: String,
 }
 
 /// Changes by function, in the order given.
 #[must_use]
 pub fn diff_functions(rows: &[DiffRow<'_>], unit: &str, options: &TableOptions) -> String {
+    let intervals = rows.iter().any(|row| row.interval.is_some());
+    let interval = if intervals { "95 % interval" } else { "" };
     let columns = Columns {
-        numbers: ["", "change", "before", "after", ""].map(String::from).to_vec(),
+        numbers: ["", "change", interval, "before", "after", ""].map(String::from).to_vec(),
         title: format!("function ({})", safe_text::clean(unit)),
     };
     let shown = rows.iter().take(options.rows).map(|row| {
-        let one_sided = match (row.before > 0.0, row.after > 0.0) {
-            (false, true) => "new",
-            (true, false) => "gone",
-            _ => "",
-        };
         let (glyph, style) = match row.grade {
             Grade::Grew => ("▲", RED),
             Grade::Shrank => ("▼", BLUE),
             Grade::Noise => (" ", DIM),
         };
+        let interval = row.interval.map_or_else(String::new, |(low, high)| {
+            format!("{}…{}", amount::signed(low), amount::signed(high))
+        });
         Row {
             numbers: vec![
                 glyph.to_owned(),
                 amount::signed(row.after - row.before),
+                interval,
                 amount::three_digits(row.before),
                 amount::three_digits(row.after),
-                one_sided.into(),
+                row.label.clone(),
             ],
             name: row.name.to_owned(),
             module: row.module.to_owned(),
@@ -182,7 +187,7 @@ impl Columns {
                 cells.chain([self.numbers[i].width()]).max().unwrap_or(0)
             })
             .collect();
-        let used: usize = widths.iter().map(|w| w + 2).sum();
+        let used: usize = widths.iter().filter(|w| **w > 0).map(|w| w + 2).sum();
         let left = width.saturating_sub(used).max(12);
         let mut out = String::new();
         let head = format!("{}{}", aligned(&self.numbers, &widths), self.title);
@@ -203,7 +208,8 @@ impl Columns {
 
 fn aligned(cells: &[String], widths: &[usize]) -> String {
     let mut out = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
+    // A column in which nothing stands takes no room.
+    for (cell, width) in cells.iter().zip(widths).filter(|(_, width)| **width > 0) {
         out.extend(std::iter::repeat_n(' ', width - cell.width()));
         out.push_str(cell);
         out.push_str("  ");
@@ -265,11 +271,19 @@ mod tests {
 
     #[test]
     fn changes_carry_glyphs_and_say_what_is_on_one_side_only() {
-        let row = |name, before, after, grade| DiffRow { name, module: "m", before, after, grade };
-        let rows = [
-            row("parse", 0.25, 0.5, Grade::Grew),
-            row("old", 0.125, 0.0, Grade::Shrank),
-            row("same", 1.0, 1.01, Grade::Noise),
+        let row = |name, before, after, grade, label: &str| DiffRow {
+            name,
+            module: "m",
+            before,
+            after,
+            grade,
+            interval: None,
+            label: label.into(),
+        };
+        let mut rows = [
+            row("parse", 0.25, 0.5, Grade::Grew, ""),
+            row("old", 0.125, 0.0, Grade::Shrank, "gone"),
+            row("same", 1.0, 1.01, Grade::Noise, ""),
         ];
         let options = TableOptions { rows: 9, width: 60, color: false };
         assert_eq!(
@@ -278,6 +292,13 @@ mod tests {
              ▲   +0.250   0.250  0.500        parse  m\n\
              ▼   −0.125   0.125      0  gone  old  m\n\
              \x20  +0.0100    1.00   1.01        same  m\n"
+        );
+        rows[0].interval = Some((0.125, 0.375));
+        let with_interval = diff_functions(&rows[..1], "cores", &options);
+        assert_eq!(
+            with_interval,
+            "   change  95 % interval  before  after  function (cores)\n\
+             ▲  +0.250  +0.125…+0.375   0.250  0.500  parse  m\n"
         );
     }
 

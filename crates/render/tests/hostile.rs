@@ -154,8 +154,15 @@ fn two_hundred_hostile_names_stay_one_line_of_a_table() {
         let id: FrameId = tree.frames.intern(frame(&name, &name, FrameKind::User));
         tree.add(&[id], 7);
         let top = top_functions(&tree, &Caption::default(), SortBy::Total, &options);
-        let row =
-            DiffRow { name: &name, module: &name, before: 1.0, after: 2.0, grade: Grade::Grew };
+        let row = DiffRow {
+            name: &name,
+            module: &name,
+            before: 1.0,
+            after: 2.0,
+            grade: Grade::Grew,
+            interval: None,
+            label: String::new(),
+        };
         let diff = diff_functions(&[row], "cores", &options);
         for table in [top, diff] {
             assert_harmless(&table, &name);

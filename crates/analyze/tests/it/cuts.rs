@@ -5,6 +5,7 @@ use crate::made::{Desk, Made};
 /// Ten seconds: a server that works, then spins; a second process beside it.
 fn run() -> Vec<u8> {
     let mut run = Made::new();
+    run.spread = 5;
     run.ran("server", "_start main work", 100).flush(5);
     run.ran("server", "_start main serve wait_events", 300);
     run.ran("backup", "_start main work", 50).flush(5);

@@ -75,6 +75,8 @@ pub struct Made {
     samples: u64,
     flushed: u64,
     pub seconds: u64,
+    /// Over how many seconds samples are spread, from the last flush on.
+    pub spread: u64,
     dropped: u64,
 }
 
@@ -144,6 +146,7 @@ impl Made {
             samples: 0,
             flushed: 0,
             seconds: 10,
+            spread: 10,
             dropped: 0,
         }
     }
@@ -308,7 +311,7 @@ impl Made {
             self.writer.sample(&Sample {
                 event: EventId(1),
                 cpu: (self.samples % 4) as u32,
-                time_ns: START.monotonic_ns + self.flushed * SECOND_NS + self.samples * 1_000,
+                time_ns: START.monotonic_ns + self.flushed * SECOND_NS + self.place_ns(),
                 thread,
                 stack,
                 weight: None,
@@ -317,6 +320,13 @@ impl Made {
             self.samples += 1;
         }
         self
+    }
+
+    /// When in the block a sample is taken: evenly over `spread` seconds, whatever is sampled (steps of
+    /// the golden ratio), never twice at the same nanosecond.
+    fn place_ns(&self) -> u64 {
+        let whole = self.spread * SECOND_NS;
+        self.samples.wrapping_mul(618_033_989).wrapping_mul(self.spread) % whole
     }
 
     /// One sample of any weight.

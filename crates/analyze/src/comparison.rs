@@ -1,0 +1,214 @@
+//! A comparison of two sides: on which scale, judged by what, and what came out.
+
+use std::collections::BTreeMap;
+
+use crate::Error;
+use crate::analysis::Analysis;
+use crate::comparable::obstacles;
+use crate::diff::{Capture, Change, Diff, Judge, Label, Scale, Side, Verdict, compare};
+use crate::measure::Quantity;
+use crate::provenance;
+use crate::story::{Story, tell};
+
+/// What is asked of a comparison.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Comparing {
+    /// What the numbers mean; `None`: what fits the recordings.
+    pub scale: Option<Scale>,
+    /// Units of work done on the new side and in the base, where CPU time for each is compared.
+    pub work: Option<[f64; 2]>,
+    /// Changes smaller than this percentage of the base's total do not matter.
+    pub min_effect_percent: f64,
+    /// Whether regressions fail, and from which percentage of the base's total on.
+    pub fail_on: Option<FailOn>,
+}
+
+/// What makes a comparison fail.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct FailOn {
+    /// Percent of the base's total; 0: every regression.
+    pub percent: f64,
+}
+
+impl std::str::FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(given: &str) -> Result<Self, String> {
+        let wrong = || "write regression, or regression=5%".to_owned();
+        let rest = given.strip_prefix("regression").ok_or_else(wrong)?;
+        if rest.is_empty() {
+            return Ok(Self { percent: 0.0 });
+        }
+        let percent = rest.strip_prefix('=').ok_or_else(wrong)?.trim_end_matches('%');
+        match percent.parse::<f64>() {
+            Ok(percent) if percent >= 0.0 && percent.is_finite() => Ok(Self { percent }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// What `--fail-on` makes of a comparison.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gate {
+    /// Nothing regressed.
+    Passed,
+    /// Something did.
+    Regression,
+    /// It cannot be told.
+    Inconclusive,
+}
+
+/// Two sides, and what is different.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The base.
+    pub before: Analysis,
+    /// What changed.
+    pub diff: Diff,
+    /// The same in words.
+    pub story: Story,
+}
+
+impl Comparison {
+    /// Compares.
+    ///
+    /// # Errors
+    /// When one side covers no time that could be read.
+    pub fn new(before: Analysis, after: &Analysis, asked: &Comparing) -> Result<Self, Error> {
+        let scale = scale(&before, after, asked)?;
+        let [new_work, base_work] = asked.work.unwrap_or_default();
+        let (old, new) = (captures(&before), captures(after));
+        let judge = judge(&before, after, scale, asked);
+        let before_side = side(&before, &old, scale, base_work);
+        let after_side = side(after, &new, scale, new_work);
+        let diff = compare(&before_side, &after_side, judge);
+        let story = tell(&diff);
+        Ok(Self { before, diff, story })
+    }
+
+    /// Whether what is asked for holds.
+    #[must_use]
+    pub fn gate(&self, fail_on: FailOn) -> Gate {
+        let diff = &self.diff;
+        let Some(tested) = &diff.tested else { return Gate::Inconclusive };
+        let limit = fail_on.percent / 100.0 * diff.whole.before;
+        let regressed = |change: &Change| {
+            change.effect.is_some_and(|effect| effect.verdict == Verdict::Regression)
+                && change.delta() >= limit
+        };
+        let moved = |labels: &[Label]| labels.contains(&Label::Moved);
+        let function = diff.functions.iter().any(|function| {
+            !moved(&function.labels) && (regressed(&function.total) || regressed(&function.own))
+        });
+        if function || regressed(&diff.whole) {
+            return Gate::Regression;
+        }
+        let open = diff.whole.effect.is_some_and(|effect| {
+            effect.verdict == Verdict::Inconclusive && effect.high > limit.max(tested.min_effect)
+        });
+        if open { Gate::Inconclusive } else { Gate::Passed }
+    }
+}
+
+/// What is compared.
+///
+/// # Errors
+/// When the sides measure different things, or one covers no time and time is asked for.
+fn scale(before: &Analysis, after: &Analysis, asked: &Comparing) -> Result<Scale, Error> {
+    if !after.measure.adds_to(&before.measure) {
+        let path = |analysis: &Analysis| {
+            let recorded = analysis.recordings.first().map(|r| &r.path);
+            let given = analysis.given.first().map(|input| &input.path);
+            recorded.or(given).cloned().unwrap_or_default()
+        };
+        return Err(Error::OtherMeasure {
+            path: path(after),
+            measure: after.measure.to_string(),
+            other_path: path(before),
+            other: before.measure.to_string(),
+        });
+    }
+    let mut timed = after.measure.quantity == Quantity::CpuTime;
+    for (side, analysis) in [("the base", before), ("the new side", after)] {
+        timed &= analysis.observed_ns > 0;
+        if analysis.observed_ns > 0 {
+            continue;
+        }
+        if analysis.given.is_empty() || asked.scale == Some(Scale::Cores) {
+            let warnings = provenance::warnings_of_both(analysis, None);
+            let why = warnings.first().map(|w| format!(" ({})", w.text)).unwrap_or_default();
+            return Err(Error::NotComparable { side, why });
+        }
+    }
+    if asked.work.is_some() {
+        return Ok(Scale::Work);
+    }
+    let jobs = before.is_launched() && after.is_launched();
+    // Where nobody knows for how long was measured, or of what, only shares compare.
+    let fitting = match (timed, jobs) {
+        (false, _) => Scale::Share,
+        (true, true) => Scale::Total,
+        (true, false) => Scale::Cores,
+    };
+    Ok(asked.scale.unwrap_or(fitting))
+}
+
+/// By what the sides are judged.
+fn judge(before: &Analysis, after: &Analysis, scale: Scale, asked: &Comparing) -> Judge {
+    let obstacles = obstacles(before, after);
+    if !obstacles.is_empty() {
+        return Judge::Nothing(obstacles);
+    }
+    if !before.given.is_empty() || !after.given.is_empty() {
+        let why =
+            "an input does not say when its samples were taken; this is weaker than a verdict";
+        return Judge::Counting(why.into());
+    }
+    let runs = |analysis: &Analysis| analysis.recordings.len();
+    if scale == Scale::Total && runs(before).min(runs(after)) < 3 {
+        let why =
+            "one run of a command says nothing of how much runs differ; give three or more of each";
+        return Judge::Counting(why.into());
+    }
+    Judge::Noise { min_effect_percent: asked.min_effect_percent }
+}
+
+fn captures(analysis: &Analysis) -> Vec<Capture> {
+    let capture = |recording: &crate::Recorded| Capture {
+        recording: recording.facts.recording_id,
+        host: recording.facts.host.lossy().into_owned(),
+    };
+    analysis.recordings.iter().map(capture).collect()
+}
+
+fn side<'a>(analysis: &'a Analysis, captures: &'a [Capture], scale: Scale, work: f64) -> Side<'a> {
+    let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
+    for recording in &analysis.recordings {
+        let cpus = hosts.entry(recording.facts.host.lossy().into_owned()).or_default();
+        *cpus = (*cpus).max(recording.facts.cpus_online);
+    }
+    Side {
+        tree: &analysis.tree,
+        timeline: &analysis.timeline,
+        captures,
+        observed_ns: analysis.observed_ns,
+        period_ns: analysis.period_ns,
+        cpus: hosts.values().map(|cpus| f64::from(*cpus)).fold(0.0, f64::max),
+        work,
+        scale,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_is_said_with_or_without_a_limit() {
+        assert_eq!("regression".parse(), Ok(FailOn { percent: 0.0 }));
+        assert_eq!("regression=2.5%".parse(), Ok(FailOn { percent: 2.5 }));
+        for wrong in ["", "regression=", "regression=x", "improvement", "regression=-1%"] {
+            assert!(wrong.parse::<FailOn>().is_err(), "{wrong}");
+        }
+    }
+}
