@@ -36,7 +36,8 @@ pub struct Cli {
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<PathBuf>,
 
-    /// Write this and nothing else: .svg, .folded or .txt; `-` is standard output. Repeatable.
+    /// Write this and nothing else: .svg, .folded, .pb.gz or .pprof (for `go tool pprof`), .txt; `-` is
+    /// standard output. Repeatable.
     #[arg(short, long, value_name = "OUT")]
     pub output: Vec<PathBuf>,
 
@@ -293,6 +294,8 @@ pub enum Format {
     Svg,
     /// One line for each stack, for other tools: `frame;frame;frame weight`.
     Folded,
+    /// pprof's profile.proto, compressed with gzip.
+    Pprof,
     /// The summary.
     Txt,
 }
@@ -301,10 +304,15 @@ impl Format {
     /// By a file's extension.
     #[must_use]
     pub fn of(path: &std::path::Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        if name.ends_with(".pb.gz") {
+            return Some(Self::Pprof);
+        }
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "svg" => Some(Self::Svg),
             "folded" | "collapsed" => Some(Self::Folded),
+            "pprof" => Some(Self::Pprof),
             "txt" => Some(Self::Txt),
             _ => None,
         }

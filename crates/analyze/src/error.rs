@@ -213,14 +213,14 @@ pub enum Error {
     },
     /// An output whose extension names no format.
     #[error(
-        "{}: no format is known by this name; end it in .svg, .folded or .txt, or say --format", path.display()
+        "{}: no format is known by this name; end it in .svg, .folded, .pb.gz, .pprof or .txt, or say --format", path.display()
     )]
     UnknownFormat {
         /// Which.
         path: PathBuf,
     },
     /// An output that cannot show a comparison.
-    #[error("{}: a folded file cannot hold a difference; write it without --diff", path.display())]
+    #[error("{}: this format cannot hold a difference; write it without --diff", path.display())]
     NoDiffFormat {
         /// Which.
         path: PathBuf,

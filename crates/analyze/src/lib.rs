@@ -8,7 +8,7 @@
 //! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
 //! it, `naming` and `modules` count what has names, `diff` compares two, `story` puts the difference
 //! into words. `report`, `bill` (what missing names cost), `diff_report`, `fetched` and `caption` say
-//! it; `run` does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize
+//! it, `export` to other tools; `run` does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize
 //! FILE`.
 //!
 //! ```no_run
@@ -34,6 +34,7 @@ mod comparison;
 mod diff;
 mod diff_report;
 mod error;
+mod export;
 mod fetched;
 mod filter;
 mod findings;
@@ -54,6 +55,7 @@ mod naming;
 mod output;
 mod passing;
 mod paths;
+mod placed;
 mod plan;
 mod prefetch;
 mod processes;
@@ -96,6 +98,7 @@ pub use lookup::symbolize;
 pub use measure::{Measure, Quantity};
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;
+pub use placed::{Line, Location, Placed, PlacedModule, PlacedStack};
 pub use plan::{Destination, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use sieve::Sieve;

@@ -63,6 +63,8 @@ pub enum View {
     Svg,
     /// One line for each stack.
     Folded,
+    /// pprof's format.
+    Pprof,
 }
 
 /// Where it goes.
@@ -91,13 +93,15 @@ impl Plan {
         for output in &outputs {
             spare_inputs(output, inputs.iter().chain(&bases).map(|input| &input.path))?;
         }
+        let mut question = question(cli)?;
+        question.locations = outputs.iter().any(|output| output.view == View::Pprof);
         Ok(Self {
             inputs,
             bases,
             outputs,
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
-            question: question(cli)?,
+            question,
             inverted: cli.inverted,
             comparing: Comparing {
                 scale: cli.scale,
@@ -189,6 +193,7 @@ fn question(cli: &Cli) -> Result<Question, Error> {
         },
         event: cli.event.clone(),
         steps: if cli.diff.is_empty() { 1 } else { COMPARED_STEPS },
+        locations: false,
     })
 }
 
@@ -221,12 +226,14 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
             (Some(format), _) | (None, Some(format)) => format,
             (None, None) => return Err(Error::UnknownFormat { path: path.clone() }),
         };
-        if format == Format::Folded && !cli.diff.is_empty() {
+        let one_sided = matches!(format, Format::Folded | Format::Pprof);
+        if one_sided && !cli.diff.is_empty() {
             return Err(Error::NoDiffFormat { path: path.clone() });
         }
         let view = match format {
             Format::Svg => View::Svg,
             Format::Folded => View::Folded,
+            Format::Pprof => View::Pprof,
             Format::Txt => View::Summary,
         };
         let to = if stdout { Destination::Stdout } else { Destination::File(path.clone()) };

@@ -17,9 +17,10 @@ use crate::import::Recording;
 use crate::inputs::{self, Inputs};
 use crate::keep::Keep;
 use crate::locate::Locator;
+use crate::placed::Placed;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::symbol_cache::SymbolCache;
-use crate::{Error, caption, diff_report, info, output, provenance, report};
+use crate::{Error, caption, diff_report, export, info, output, provenance, report};
 
 /// How it went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,9 +51,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
     for output in &plan.outputs {
         let content = job.view(output)?;
         match &output.to {
-            Destination::Stdout => output::print(content.as_bytes())?,
+            Destination::Stdout => output::print(&content)?,
             Destination::File(path) => {
-                output::replace(path, content.as_bytes())?;
+                output::replace(path, &content)?;
                 eprintln!("wrote {}", clean(&path.display().to_string()));
             }
         }
@@ -152,14 +153,22 @@ impl Job<'_> {
         Ok(self.results.get_or_init(|| results))
     }
 
-    fn view(&mut self, output: &Output) -> Result<String, Error> {
+    fn view(&mut self, output: &Output) -> Result<Vec<u8>, Error> {
         match output.view {
             View::Info => Ok(self.info()),
             View::Summary => self.summary(&output.to),
             View::Top(rows) => self.top(rows, &output.to),
             View::Svg => self.svg(),
             View::Folded => self.folded(),
+            View::Pprof => return self.pprof(),
         }
+        .map(String::into_bytes)
+    }
+
+    fn pprof(&self) -> Result<Vec<u8>, Error> {
+        let after = &self.results()?.after;
+        let nothing = Placed::default();
+        Ok(export::pprof::profile(after, after.placed.as_ref().unwrap_or(&nothing)))
     }
 
     fn info(&self) -> String {

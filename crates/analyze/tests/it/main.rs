@@ -11,6 +11,7 @@ mod lookup;
 mod made;
 mod named;
 mod perf_data;
+mod pprof;
 mod summary;
 mod testdata;
 mod unwind;
