@@ -88,6 +88,10 @@ pub struct Cli {
     #[arg(long, value_name = "WHAT", default_value = "process", help_heading = "Shape")]
     pub by: Vec<Grouping>,
 
+    /// Begin pictures and folded stacks with what costs, its callers behind it.
+    #[arg(long, help_heading = "Shape")]
+    pub inverted: bool,
+
     /// Show calls of a function by itself as one frame.
     #[arg(long, help_heading = "Shape")]
     pub fold_recursion: bool,

@@ -38,6 +38,7 @@ mod error;
 mod export;
 mod fetched;
 mod filter;
+mod findings;
 mod given;
 mod group;
 mod host_symbols;

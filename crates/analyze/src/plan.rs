@@ -32,6 +32,8 @@ pub struct Plan {
     pub filter: Filter,
     /// What is asked of the recordings.
     pub question: Question,
+    /// Whether pictures and folded stacks begin with what costs, callers behind it.
+    pub inverted: bool,
     /// What is asked of a comparison.
     pub comparing: Comparing,
     /// Where programs and debug files are looked for.
@@ -108,6 +110,7 @@ impl Plan {
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
             question,
+            inverted: cli.inverted,
             comparing: Comparing {
                 scale: cli.scale,
                 work: cli.work.zip(cli.diff_work).map(|(new, base)| [new, base]),

@@ -15,6 +15,7 @@ use crate::bill;
 use crate::caption;
 use crate::collapse::Sum;
 use crate::fetched;
+use crate::findings::findings;
 use crate::keep::LeftOut;
 use crate::measure::Quantity;
 use crate::passing;
@@ -70,6 +71,13 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
         );
     }
     warnings(&mut out, &all_warnings, false);
+    let found = findings(&analysis.tree, analysis.measure.quantity.noun());
+    if !found.is_empty() {
+        out.push_str("\nFindings\n");
+    }
+    for finding in found {
+        out.push_str(&format!("- {}\n", clean(&finding)));
+    }
     processes(&mut out, analysis);
     functions(&mut out, analysis, &TableOptions { rows: LISTED, ..*table });
     bill::write(&mut out, analysis, inputs);

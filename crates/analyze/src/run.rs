@@ -1,9 +1,10 @@
 //! Does what the plan says: reads, analyzes, compares, writes.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::IsTerminal;
 
-use profile::{EventId, Warning};
+use profile::{CallTree, EventId, Warning};
 use render::SvgOptions;
 use render::safe_text::clean;
 use render::terminal::{TableOptions, call_tree, diff_tree};
@@ -253,19 +254,32 @@ impl Job<'_> {
         Ok(match &results.compared {
             None => {
                 let caption = caption::of_profile(&results.after, title);
-                render::svg::flamegraph(&results.after.tree, &caption, &options)
+                let tree = self.shown_tree(&results.after);
+                render::svg::flamegraph(&tree, &caption, &options)
             }
             Some(c) => {
                 let caption = caption::of_diff(&c.before, &results.after, &c.diff, &c.story, title);
-                render::svg::diff_flamegraph(&c.diff.tree, &caption, &options)
+                let tree = match self.plan.inverted {
+                    true => Cow::Owned(c.inverted(&results.after)),
+                    false => Cow::Borrowed(&c.diff.tree),
+                };
+                render::svg::diff_flamegraph(&tree, &caption, &options)
             }
         })
+    }
+
+    fn shown_tree<'t>(&self, analysis: &'t Analysis) -> Cow<'t, CallTree> {
+        match self.plan.inverted {
+            true => Cow::Owned(analysis.tree.inverted().0),
+            false => Cow::Borrowed(&analysis.tree),
+        }
     }
 
     fn folded(&self) -> Result<String, Error> {
         let mut folded = Vec::new();
         let failed = |source| Error::Write { path: "folded stacks".into(), source };
-        render::folded::write(&self.results()?.after.tree, &mut folded).map_err(failed)?;
+        let tree = self.shown_tree(&self.results()?.after);
+        render::folded::write(&tree, &mut folded).map_err(failed)?;
         Ok(String::from_utf8_lossy(&folded).into_owned())
     }
 }

@@ -1,8 +1,9 @@
 //! Turns the bytes of one record into a sample, or says what is wrong with them.
 
 use std::mem::{offset_of, size_of};
+use std::ops::Range;
 
-use crate::record::{MAX_FRAMES, RECORD_LAYOUT, RecordHeader};
+use crate::record::{MAX_FRAMES, MORE_STACK_LAYOUT, MoreStack, RECORD_LAYOUT, RecordHeader};
 
 /// How the walk along user frame pointers ended, as the BPF program saw it (`enum walk_end`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,6 +59,11 @@ impl<'a> Words<'a> {
         self.0.as_chunks::<8>().0.get(index).map(|word| u64::from_ne_bytes(*word))
     }
 
+    /// At most so many of them.
+    pub(crate) fn first(self, count: usize) -> Self {
+        Self(self.0.get(..count * 8).unwrap_or(self.0))
+    }
+
     pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = u64> + ExactSizeIterator + 'a {
         self.0.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word))
     }
@@ -102,6 +108,27 @@ fn u16_at(record: &[u8], at: usize) -> Result<u16, BadRecord> {
 /// The time of a record, without decoding the rest; what is too short for one sorts first.
 pub(crate) fn time_of(record: &[u8]) -> u64 {
     bytes_at(record, offset_of!(RecordHeader, time_ns)).map_or(0, u64::from_ne_bytes)
+}
+
+/// Before the stack in a record that continues one.
+pub(crate) const MORE_STACK_HEADER_BYTES: usize = offset_of!(MoreStack, stack);
+
+/// Where in a record more of a sample's stack is; `None`: it is a sample itself.
+pub(crate) fn more_stack(record: &[u8]) -> Option<Range<usize>> {
+    const STACK: usize = MORE_STACK_HEADER_BYTES;
+    let layout = u32_at(record, offset_of!(MoreStack, layout)).ok()?;
+    let bytes = bytes_at(record, offset_of!(MoreStack, bytes)).map(u64::from_ne_bytes).ok()?;
+    let most = record.len().checked_sub(STACK).filter(|_| layout == MORE_STACK_LAYOUT)?;
+    Some(STACK..STACK + usize::try_from(bytes).map_or(most, |bytes| bytes.min(most)) / 8 * 8)
+}
+
+/// Makes so many bytes more behind a record part of its stack.
+pub(crate) fn grow_stack(record: &mut [u8], bytes: usize) {
+    const AT: usize = offset_of!(RecordHeader, stack_bytes);
+    let grown = u32_at(record, AT).unwrap_or(0).saturating_add(bytes as u32);
+    if let Some(slot) = record.get_mut(AT..AT + 4) {
+        slot.copy_from_slice(&grown.to_ne_bytes());
+    }
 }
 
 /// The CPU of a record that may not decode otherwise.
@@ -234,6 +261,33 @@ pub(crate) mod tests {
         assert_eq!(sample.goroutine.iter().collect::<Vec<_>>(), [6, 7]);
         assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(sample.stack.iter().collect::<Vec<_>>(), [4, 5]);
+    }
+
+    /// A record with more of the stack of a sample of CPU 1.
+    pub(crate) fn more(time_ns: u64, stack: &[u64]) -> Vec<u8> {
+        let mut bytes = vec![0; size_of::<MoreStack>()];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(offset_of!(MoreStack, time_ns), &time_ns.to_ne_bytes());
+        put(offset_of!(MoreStack, bytes), &(stack.len() as u64 * 8).to_ne_bytes());
+        put(offset_of!(MoreStack, layout), &MORE_STACK_LAYOUT.to_ne_bytes());
+        put(offset_of!(MoreStack, cpu), &1u32.to_ne_bytes());
+        for (index, word) in stack.iter().enumerate() {
+            put(offset_of!(MoreStack, stack) + index * 8, &word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn more_of_a_stack_is_told_from_a_sample_and_bounded_by_what_is_there() {
+        assert_eq!(more_stack(&record((7, 8, 99), "worker", &[], &[0x1000])), None);
+        let mut bytes = more(99, &[1, 2]);
+        assert_eq!(more_stack(&bytes), Some(24..40));
+        assert_eq!(more_stack(&bytes[..35]), Some(24..32));
+        assert_eq!(more_stack(&bytes[..20]), None);
+        let at = offset_of!(MoreStack, bytes);
+        bytes[at..at + 8].copy_from_slice(&u64::MAX.to_ne_bytes());
+        assert_eq!(more_stack(&bytes), Some(24..bytes.len()));
+        assert_eq!(decode(&bytes), Err(BadRecord::Layout(MORE_STACK_LAYOUT)));
     }
 
     #[test]

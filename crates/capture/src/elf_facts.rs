@@ -94,12 +94,23 @@ fn read_class<H: FileHeader<Endian = Endianness>>(
             _ => {}
         }
     }
+    if !facts.go_build_id.is_empty() {
+        facts.keeps_frame_pointers = None; // these tables are of C code alone
+    }
     if header.e_machine(endian) == EM_X86_64 && !facts.go_build_id.is_empty() {
         let code = facts.segments.iter().find(|segment| segment.flags & Segment::EXECUTE != 0);
         let code = code.map(|s| s.file_offset.0..s.file_offset.0.saturating_add(s.file_bytes));
         facts.go_runtime = code.and_then(|code| go_runtime::find(read, code));
     }
     Some(facts)
+}
+
+/// Where in the file an address is.
+pub(crate) fn offset_of(segments: &[Segment], address: Svma) -> Option<u64> {
+    let inside =
+        |s: &&Segment| address.0.checked_sub(s.svma.0).is_some_and(|within| within < s.file_bytes);
+    let segment = segments.iter().find(inside)?;
+    segment.file_offset.0.checked_add(address.0 - segment.svma.0)
 }
 
 /// A part of the file, from what was read already if it is there.

@@ -103,15 +103,19 @@ mod tests {
     }
 
     #[test]
-    fn debians_c_library_keeps_none() {
-        let elf = |path: &str| {
-            let bytes = std::fs::read(path).unwrap();
+    fn programs_with_and_without_are_told_apart() {
+        let of = |case: &str| {
+            let testdata = concat!(env!("CARGO_MANIFEST_DIR"), "/../../testdata");
+            let path = format!("{testdata}/{case}/sysroot/usr/local/lib/flamearc-testdata");
+            let program = std::fs::read_dir(path).unwrap().next().unwrap().unwrap().path();
+            let bytes = std::fs::read(program).unwrap();
             let read = |offset: u64, length: usize| {
                 let start = (offset as usize).min(bytes.len());
                 bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
             };
             crate::elf_facts::read(read).unwrap().keeps_frame_pointers
         };
-        assert_eq!(elf("/lib/x86_64-linux-gnu/libc.so.6"), Some(false));
+        assert_eq!(of("mixed"), Some(true));
+        assert_eq!(of("cgo"), None, "of its C code alone, which has none");
     }
 }

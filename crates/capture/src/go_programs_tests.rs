@@ -29,7 +29,8 @@ fn processes(go_runtime: Option<GoRuntime>) -> Processes {
 
 #[test]
 fn a_go_program_is_noted_once_with_the_address_in_its_process() {
-    let processes = processes(Some(GoRuntime { switch_at: 0x1980, offsets: OFFSETS }));
+    let processes =
+        processes(Some(GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS }));
     let mut programs = GoPrograms::default();
     let program = GoProgram { switch_address: 0x4980, offsets: OFFSETS };
     assert_eq!(programs.note(processes.get(PID).unwrap()), Some(Some(program)));
@@ -42,7 +43,8 @@ fn a_go_program_is_noted_once_with_the_address_in_its_process() {
 
 #[test]
 fn the_next_program_under_a_number_is_looked_at_anew() {
-    let mut processes = processes(Some(GoRuntime { switch_at: 0x1980, offsets: OFFSETS }));
+    let mut processes =
+        processes(Some(GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS }));
     let mut programs = GoPrograms::default();
     assert!(programs.note(processes.get(PID).unwrap()).is_some());
     processes.apply(SideBand { time_ns: 9, pid: PID, tid: PID, change: Change::Exec }, &mut Fake);
@@ -63,4 +65,17 @@ fn other_programs_are_not_looked_at_again_and_change_nothing() {
     assert_eq!(programs.note(processes.get(OTHER).unwrap()), None);
     assert!(!programs.forget(PID, processes.get(PID).unwrap().uid));
     assert_eq!(programs.looked_at.len(), 1);
+}
+
+#[test]
+fn a_file_is_looked_into_once() {
+    let processes = processes(None);
+    let process = processes.get(PID).unwrap();
+    let file = &process.maps().unwrap().regions()[0].file;
+    *file.facts.borrow_mut() = None;
+    let runtime = GoRuntime { switch_at: 0x1980, save_at: 0x1900, offsets: OFFSETS };
+    let mut programs = GoPrograms::default();
+    programs.files.insert(file.identity, Some(runtime));
+    let program = GoProgram { switch_address: 0x4980, offsets: OFFSETS };
+    assert_eq!(programs.note(process), Some(Some(program)));
 }

@@ -39,6 +39,8 @@ const MAX_OFFSET: u32 = 4096;
 pub(crate) struct GoRuntime {
     /// File offset of `runtime.systemstack_switch`.
     pub(crate) switch_at: u64,
+    /// … of `gosave_systemstack_switch`.
+    pub(crate) save_at: u64,
     pub(crate) offsets: GoOffsets,
 }
 
@@ -180,7 +182,7 @@ fn find_switch(read: &impl Fn(u64, usize) -> Vec<u8>, save: &Save) -> Option<GoR
         let mut found = positions(&bytes, &INDEPENDENT);
         found.find_map(|index| parse(index, independent))
     })?;
-    Some(GoRuntime { switch_at: save.switch_at, offsets })
+    Some(GoRuntime { switch_at: save.switch_at, save_at: save.at, offsets })
 }
 
 /// `mov %fs:TLS, %rax`: TLS is known when the program is linked.

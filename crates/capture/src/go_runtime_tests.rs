@@ -56,6 +56,7 @@ fn of(bytes: &[u8]) -> Option<GoRuntime> {
 
 const FOUND: GoRuntime = GoRuntime {
     switch_at: SAVE_AT as u64 + 0x700,
+    save_at: SAVE_AT as u64,
     offsets: GoOffsets {
         g: -8,
         g_m: 0x30,

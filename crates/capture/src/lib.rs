@@ -20,6 +20,7 @@ mod embedding;
 mod error;
 mod events;
 mod frame_pointers;
+mod go_frames;
 mod go_programs;
 mod go_runtime;
 mod host;

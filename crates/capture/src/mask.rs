@@ -19,7 +19,8 @@ use crate::maps::{AddressMap, Region};
 use crate::record::REGISTERS;
 
 /// DWARF numbers on x86-64.
-const STACK_POINTER: u32 = 7;
+pub(crate) const FRAME_POINTER: u32 = 6;
+pub(crate) const STACK_POINTER: u32 = 7;
 const INSTRUCTION_POINTER: u32 = 16;
 
 /// What a slice may hold of [`REGISTERS`]. The stack pointer is where the slice begins, and the instruction
@@ -62,6 +63,11 @@ impl<'a, F: FnMut(&'a Region) -> Place> Code<'a, F> {
     }
 }
 
+/// What a register held.
+pub(crate) fn register(registers: Words<'_>, number: u32) -> Option<u64> {
+    registers.get(REGISTERS.iter().position(|register| *register == number)?)
+}
+
 /// Masks what was recorded into `slice`, which is overwritten. `place_of` is asked about a mapping only
 /// when a kept word lies in it. False: no registers were recorded.
 pub(crate) fn mask<'a>(
@@ -73,8 +79,7 @@ pub(crate) fn mask<'a>(
 ) -> bool {
     slice.kept.clear();
     slice.looked_at_words = 0;
-    let of = |number| REGISTERS.iter().position(|r| *r == number).and_then(|i| registers.get(i));
-    let Some(stack_start) = of(STACK_POINTER) else { return false };
+    let Some(stack_start) = register(registers, STACK_POINTER) else { return false };
     let stack_bytes = stack.len() as u64 * 8;
     let mut code = Code { maps, place_of, last: None };
     let mut value = |word: u64| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
 
-use crate::record::MAX_SLICE_BYTES;
+use crate::record::{MAX_MORE_STACKS, MAX_SLICE_BYTES};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -103,14 +103,16 @@ impl Unwind {
     /// What frame pointers skip at the leaf lies in this: frames of leaves and of the C library's wrappers
     /// are small.
     const SMALL_SLICE_BYTES: u32 = 2048;
+    /// Deeper stacks are cut.
+    const DEEP_SLICE_BYTES: u32 = (1 + MAX_MORE_STACKS) * MAX_SLICE_BYTES;
 
     /// Most bytes of stack to look at: of every sample, and where its chain is not to be trusted.
     #[must_use]
     pub(crate) fn slice_bytes(self) -> (u32, u32) {
         match self {
-            Self::Auto => (Self::SMALL_SLICE_BYTES, MAX_SLICE_BYTES),
+            Self::Auto => (Self::SMALL_SLICE_BYTES, Self::DEEP_SLICE_BYTES),
             Self::Fp => (0, 0),
-            Self::Dwarf => (MAX_SLICE_BYTES, MAX_SLICE_BYTES),
+            Self::Dwarf => (Self::DEEP_SLICE_BYTES, Self::DEEP_SLICE_BYTES),
         }
     }
 }

@@ -10,8 +10,9 @@
 //! with it or earlier, never later.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
-use crate::decode::time_of;
+use crate::decode::{MORE_STACK_HEADER_BYTES, cpu_of, grow_stack, more_stack, time_of};
 use crate::sideband::{Change, NewMapping, SideBand};
 
 /// Where more side-band records come from.
@@ -75,6 +76,7 @@ pub(crate) trait Apply {
 #[derive(Clone, Copy, Debug)]
 struct Item {
     time_ns: u64,
+    cpu: u32,
     start: u32,
     end: u32,
 }
@@ -94,16 +96,21 @@ impl Pending {
     /// where it begins there.
     pub(crate) fn take_samples(
         &mut self,
-        drain: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&[u8], usize)),
+        drain: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&mut Vec<u8>, usize)),
     ) {
         let samples = &mut self.samples;
         drain(&mut self.bytes, &mut |bytes, start| {
-            let item = Item {
-                time_ns: time_of(&bytes[start..]),
-                start: start as u32,
-                end: bytes.len() as u32,
-            };
-            samples.push(item);
+            let record = &bytes[start..];
+            let (time_ns, cpu) = (time_of(record), cpu_of(record));
+            match more_stack(record) {
+                Some(part) => {
+                    join(samples, bytes, (time_ns, cpu), start + part.start..start + part.end);
+                }
+                None => {
+                    let (start, end) = (start as u32, bytes.len() as u32);
+                    samples.push(Item { time_ns, cpu, start, end });
+                }
+            }
         });
     }
 
@@ -140,6 +147,30 @@ impl Pending {
         self.bytes.clear();
         self.bytes.append(&mut kept);
     }
+}
+
+/// Gives a sample of this time and CPU more of its stack, which is at the end of `bytes`. If the sample was lost, or
+/// is applied already, that is of no use.
+fn join(samples: &mut [Item], bytes: &mut Vec<u8>, of: (u64, u32), part: Range<usize>) {
+    let Some(item) = samples.iter_mut().rev().find(|item| (item.time_ns, item.cpu) == of) else {
+        return;
+    };
+    // Usually nothing came between; else both go behind what did.
+    let sample = item.start as usize..item.end as usize;
+    let (length, more) = (sample.len(), part.len());
+    let start = if sample.end + MORE_STACK_HEADER_BYTES == part.start {
+        sample.start
+    } else {
+        let moved = bytes.len();
+        bytes.extend_from_within(sample);
+        moved
+    };
+    let end = start + length;
+    bytes.resize(bytes.len().max(end + more), 0);
+    bytes.copy_within(part, end);
+    bytes.truncate(end + more);
+    grow_stack(&mut bytes[start..end], more);
+    (item.start, item.end) = (start as u32, (end + more) as u32);
 }
 
 #[cfg(test)]
@@ -199,6 +230,28 @@ mod tests {
         pending.apply(u64::MAX, &mut log);
         assert_eq!(log.0, ["s7 exec follows", "s8 exec follows", "m9"]);
         assert!(pending.bytes.is_empty() && pending.samples.is_empty());
+    }
+
+    #[test]
+    fn more_of_a_stack_becomes_part_of_its_sample_whatever_came_between() {
+        use crate::decode::tests::{more, with_slice};
+        let sliced =
+            |time, words: &[u64]| with_slice(record((7, 7, time), "x", &[], &[time]), &[], words);
+        let other = record((8, 8, 2), "y", &[], &[1, 2]);
+        for order in [[0, 1, 2, 3], [0, 1, 3, 2], [3, 0, 1, 2], [0, 3, 1, 2]] {
+            let mut pending = Pending::default();
+            let records = [sliced(5, &[1]), more(5, &[2, 3]), more(5, &[4]), other.clone()];
+            order.iter().for_each(|number| push_sample(&mut pending, &records[*number]));
+            push_sample(&mut pending, &more(4, &[9]));
+            let all: Vec<&[u8]> = pending
+                .samples
+                .iter()
+                .map(|item| &pending.bytes[item.start as usize..item.end as usize])
+                .collect();
+            assert_eq!(all.len(), 2, "{order:?}");
+            assert!(all.contains(&&sliced(5, &[1, 2, 3, 4])[..]), "{order:?}");
+            assert!(all.contains(&&other[..]), "{order:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::mem::{offset_of, size_of};
 
 /// `RECORD_LAYOUT`.
-pub(crate) const RECORD_LAYOUT: u32 = 4;
+pub(crate) const RECORD_LAYOUT: u32 = 5;
+/// `MORE_STACK_LAYOUT`.
+pub(crate) const MORE_STACK_LAYOUT: u32 = 1 << 31 | RECORD_LAYOUT;
 /// `MAX_FRAMES`.
 pub(crate) const MAX_FRAMES: usize = 127;
 
@@ -11,6 +13,8 @@ pub(crate) const MAX_FRAMES: usize = 127;
 pub(crate) const REGISTERS: [u32; 9] = [3, 6, 7, 10, 12, 13, 14, 15, 16];
 /// `MAX_SLICE_BYTES`.
 pub(crate) const MAX_SLICE_BYTES: u32 = 16_384;
+/// `MAX_MORE_STACKS`.
+pub(crate) const MAX_MORE_STACKS: u32 = 3;
 /// `MAX_ROOTS`.
 pub(crate) const MAX_ROOTS: usize = 4;
 
@@ -30,6 +34,16 @@ pub(crate) struct RecordHeader {
     pub(crate) goroutine_bytes: u16,
     pub(crate) stack_bytes: u32,
     pub(crate) comm: [u8; 16],
+}
+
+/// `struct more_stack`: likewise.
+#[repr(C)]
+pub(crate) struct MoreStack {
+    pub(crate) time_ns: u64,
+    pub(crate) bytes: u64,
+    pub(crate) layout: u32,
+    pub(crate) cpu: u32,
+    pub(crate) stack: [u8; MAX_SLICE_BYTES as usize],
 }
 
 /// `struct counters`: one CPU's.
@@ -200,6 +214,12 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(RecordHeader, goroutine_bytes),
         offset_of!(RecordHeader, stack_bytes),
         offset_of!(RecordHeader, comm),
+        size_of::<MoreStack>(),
+        offset_of!(MoreStack, time_ns),
+        offset_of!(MoreStack, bytes),
+        offset_of!(MoreStack, layout),
+        offset_of!(MoreStack, cpu),
+        offset_of!(MoreStack, stack),
         size_of::<Counters>(),
         offset_of!(Counters, fired),
         offset_of!(Counters, idle),
@@ -237,5 +257,6 @@ pub(crate) fn layout() -> Vec<usize> {
         MAX_FRAMES,
         REGISTERS.len(),
         MAX_SLICE_BYTES as usize,
+        MAX_MORE_STACKS as usize,
     ]
 }

@@ -12,6 +12,7 @@ use profile::{
 
 use crate::decode::{RawSample, Words};
 use crate::embedding::{Embedded, Embedding};
+use crate::go_frames::GoFrames;
 use crate::host;
 use crate::intern::{Callers, CallersKey, Interner};
 use crate::jit_names::{Image, JitNames};
@@ -78,6 +79,7 @@ pub(crate) struct Recorder<W: Write> {
     covered_from_ns: u64,
     epoch: Epoch,
     run_time_code: JitNames,
+    go_frames: GoFrames,
     /// If unwind tables are to be embedded.
     embedding: Option<Embedding>,
     /// Frames of a chain, leaf first; kept to save an allocation per new chain.
@@ -108,6 +110,7 @@ impl<W: Write> Recorder<W> {
             covered_from_ns: start_ns,
             epoch: Epoch::new(embed_unwind),
             run_time_code: JitNames::default(),
+            go_frames: GoFrames::default(),
             embedding: embed_unwind.then(Embedding::default),
             frames: Vec::new(),
             slice: Slice::default(),
@@ -141,7 +144,7 @@ impl<W: Write> Recorder<W> {
         let goroutine = goroutine.map_or(NodeId::NONE, |callers| callers.path);
         let row = Stack { user, kernel, goroutine, end };
         let stack = match processes.get(sample.pid) {
-            Some(process) if callers.is_some() => self.stack(process, sample, row),
+            Some(process) if callers.is_some() => self.stack(process, sample, row, world),
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
         if let Some(embedding) = &mut self.embedding {

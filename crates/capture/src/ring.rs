@@ -33,8 +33,8 @@ impl Ring {
     }
 
     /// Appends every record that is complete now to `bytes`, in the order they were reserved; calls
-    /// `note` with `bytes` and where the record begins there.
-    pub(crate) fn drain(&self, bytes: &mut Vec<u8>, mut note: impl FnMut(&[u8], usize)) {
+    /// `note` with `bytes`, which it may rewrite, and where the record begins there.
+    pub(crate) fn drain(&self, bytes: &mut Vec<u8>, mut note: impl FnMut(&mut Vec<u8>, usize)) {
         let data = page_bytes();
         let mut position = self.consumer.load(0);
         let end = self.producer.load(0);

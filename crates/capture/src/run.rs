@@ -77,6 +77,9 @@ fn start(options: &Options, mut prepared: Prepared, began_ns: u64) -> Result<Sta
         let status = exit_status_of_exec(error.raw_os_error().unwrap_or(0));
         return Ok(Started::NoCommand { status, error });
     }
+    if let Some(launched) = &prepared.launched {
+        prepared.session.look_at_launched(launched.pid);
+    }
     if let Some(placement) = prepared.placement.take() {
         placement.keep()?;
     }

@@ -1,6 +1,7 @@
 //! One recording in progress: drains the rings, applies what came in order of time, keeps the ledger.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use profile::{Cost, CpuLedger, DropCause, End, Text};
 
@@ -16,7 +17,7 @@ use crate::jit_summary::JitSummary;
 use crate::kernel_names::NameAddress as _;
 use crate::output::Output;
 use crate::pending::{Apply, Later, Pending};
-use crate::process::{Process, Processes};
+use crate::process::{Following, Process, Processes};
 use crate::record::Roots;
 use crate::recorder::{EVENT, FlushState, Recorder};
 use crate::ring::Ring;
@@ -35,6 +36,9 @@ const FLUSH_EMPTY_AFTER_NS: u64 = 5_000_000_000;
 const FLUSH_SAMPLES: usize = 16_384;
 /// … and of their slices: 16 bytes a word.
 const FLUSH_SLICE_WORDS: usize = 1 << 17;
+/// The kernel maps a program right after exec has closed what is to be closed.
+const LOOKS: u32 = 20;
+const LOOK_AGAIN_AFTER: Duration = Duration::from_micros(200);
 const TIDY_EVERY_NS: u64 = 1_000_000_000;
 /// /proc/stat takes a millisecond where CPUs and interrupt lines are many.
 const IDLE_TIME_EVERY_NS: u64 = 5_000_000_000;
@@ -128,6 +132,24 @@ impl Session {
             self.flush(covered_to_ns)?;
         }
         Ok(cpus_changed)
+    }
+
+    /// Looks at the program of a command that just called exec: by the first tick it may have ended. What is known of
+    /// the process otherwise comes from side-band records, in order of time.
+    pub(crate) fn look_at_launched(&mut self, pid: u32) {
+        for _ in 0..LOOKS {
+            let mut processes = Processes::new(Following::Targets);
+            let mut world =
+                RunningSystem { later: &mut self.pending.later, events: &mut self.events };
+            processes.add_target(pid, &mut world);
+            let process = processes.get(pid);
+            if process.and_then(Process::maps).is_some_and(|maps| !maps.regions().is_empty()) {
+                let program = process.and_then(|process| GoPrograms::default().note(process));
+                program.into_iter().for_each(|program| self.bpf.set_go_program(pid, program));
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+        }
     }
 
     fn drain_and_apply(&mut self, watermark_ns: u64) {

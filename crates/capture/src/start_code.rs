@@ -10,6 +10,8 @@
 
 use profile::{Segment, Svma};
 
+use crate::elf_facts;
+
 /// Exported beside the start of a program and of a thread.
 const BESIDE: [&[u8]; 2] = [b"__libc_start_main", b"pthread_create"];
 const NEAR_BYTES: u64 = 4096;
@@ -41,7 +43,7 @@ impl StartCode {
         for (tag, value) in rows.take_while(|(tag, _)| *tag != 0) {
             let wanted = [DT_GNU_HASH, DT_SYMTAB, DT_STRTAB];
             if let Some(at) = wanted.iter().position(|wanted| *wanted == tag) {
-                tables[at] = offset_of(segments, value);
+                tables[at] = elf_facts::offset_of(segments, Svma(value));
             }
         }
         let [Some(hash), Some(symbols), Some(names)] = tables else { return Self::default() };
@@ -53,13 +55,6 @@ impl StartCode {
     pub(crate) fn contains(&self, address: Svma) -> bool {
         self.0.iter().any(|beside| beside.0.abs_diff(address.0) < NEAR_BYTES)
     }
-}
-
-fn offset_of(segments: &[Segment], address: u64) -> Option<u64> {
-    let inside =
-        |s: &&Segment| (s.svma.0..s.svma.0.saturating_add(s.file_bytes)).contains(&address);
-    let segment = segments.iter().find(inside)?;
-    segment.file_offset.0.checked_add(address - segment.svma.0)
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -119,33 +114,85 @@ fn gnu_hash(name: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    const LIBRARY: &str = "/lib/x86_64-linux-gnu/libc.so.6";
+    /// What a library exports, and where.
+    const EXPORTED: [(&[u8], u64); 5] = [
+        (b"__libc_start_main", 0x2_7200),
+        (b"pthread_create", 0x8_8a00),
+        (b"qsort", 0x4_0000),
+        (b"clock_gettime", 0xd_0000),
+        (b"bsearch", 0x3_f000),
+    ];
+    const BUCKETS: u32 = 2;
+
+    fn put(bytes: &mut [u8], at: u64, value: &[u8]) {
+        bytes[at as usize..at as usize + value.len()].copy_from_slice(value);
+    }
+
+    /// A library without code, whose addresses are file offsets: headers, then the dynamic section at 0x200, the
+    /// table of hashes at 0x400, symbols at 0x800 and names at 0xc00.
+    fn library() -> Vec<u8> {
+        let mut bytes = vec![0; 0x1000];
+        put(&mut bytes, 0, b"\x7fELF\x02\x01\x01");
+        put(&mut bytes, 32, &64_u64.to_le_bytes()); // e_phoff
+        put(&mut bytes, 52, &[64, 0, 56, 0, 2, 0]);
+        for (at, kind, start, length) in [(64, 1_u32, 0_u64, 0x1000_u64), (120, 2, 0x200, 0x40)] {
+            put(&mut bytes, at, &kind.to_le_bytes());
+            put(&mut bytes, at + 4, &5_u32.to_le_bytes());
+            for (field, value) in [(8, start), (16, start), (32, length), (40, length)] {
+                put(&mut bytes, at + field, &value.to_le_bytes());
+            }
+        }
+        let rows = [(DT_GNU_HASH, 0x400_u64), (DT_SYMTAB, 0x800), (DT_STRTAB, 0xc00), (0, 0)];
+        for (at, (tag, value)) in (0x200..).step_by(16).zip(rows) {
+            put(&mut bytes, at, &tag.to_le_bytes());
+            put(&mut bytes, at + 8, &value.to_le_bytes());
+        }
+        // Symbols of one bucket stand together; the first symbol is none.
+        let mut symbols = EXPORTED;
+        symbols.sort_by_key(|(name, _)| gnu_hash(name) % BUCKETS);
+        for (at, word) in (0x400..).step_by(4).zip([BUCKETS, 1, 1, 0]) {
+            put(&mut bytes, at, &word.to_le_bytes());
+        }
+        let (buckets_at, mut name_at) = (0x400 + 16 + 8, 1_u32);
+        for (index, (name, address)) in symbols.iter().enumerate().rev() {
+            let (number, hash) = (index as u64 + 1, gnu_hash(name));
+            let bucket = |name| gnu_hash(name) % BUCKETS;
+            let is_last =
+                symbols.get(index + 1).is_none_or(|(next, _)| bucket(next) != bucket(name));
+            put(
+                &mut bytes,
+                buckets_at + u64::from(bucket(name)) * 4,
+                &(number as u32).to_le_bytes(),
+            );
+            let chains_at = buckets_at + u64::from(BUCKETS) * 4;
+            let chained = hash & !1 | u32::from(is_last);
+            put(&mut bytes, chains_at + (number - 1) * 4, &chained.to_le_bytes());
+            put(&mut bytes, 0x800 + number * SYMBOL_BYTES, &name_at.to_le_bytes());
+            put(&mut bytes, 0x808 + number * SYMBOL_BYTES, &address.to_le_bytes());
+            put(&mut bytes, 0xc00 + u64::from(name_at), name);
+            name_at += name.len() as u32 + 1;
+        }
+        bytes
+    }
 
     fn start_code(bytes: &[u8]) -> Option<StartCode> {
-        crate::elf_facts::read_with_start_code(|offset, length| {
+        elf_facts::read_with_start_code(|offset, length| {
             let start = (offset as usize).min(bytes.len());
             bytes[start..start.saturating_add(length).min(bytes.len())].to_vec()
         })
         .map(|facts| facts.start_code)
     }
 
-    fn exported(name: &str) -> Svma {
-        use object::{Object as _, ObjectSymbol as _};
-        let bytes = std::fs::read(LIBRARY).unwrap();
-        let file = object::File::parse(&bytes[..]).unwrap();
-        let found = file.dynamic_symbols().find(|symbol| symbol.name() == Ok(name));
-        Svma(found.unwrap().address())
-    }
-
     #[test]
     fn programs_and_threads_start_beside_what_is_exported() {
-        let found = start_code(&std::fs::read(LIBRARY).unwrap()).unwrap();
-        assert_eq!(found.0, [exported("__libc_start_main"), exported("pthread_create")]);
+        let found = start_code(&library()).unwrap();
+        let [main, thread, others @ ..] = EXPORTED.map(|(_, address)| Svma(address));
+        assert_eq!(found.0, [main, thread]);
         for start in &found.0 {
             assert!(found.contains(Svma(start.0 - 0x36)) && found.contains(*start));
         }
-        for other in ["qsort", "clock_gettime", "bsearch"] {
-            assert!(!found.contains(exported(other)), "{other}");
+        for other in others {
+            assert!(!found.contains(other), "{other:?}");
         }
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(start_code(&program), Some(StartCode::default()), "exports none of them");
@@ -153,17 +200,16 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_says_nothing_wrong_and_what_is_hostile_ends() {
-        let whole = std::fs::read(LIBRARY).unwrap();
+        let whole = library();
         let truth = start_code(&whole).unwrap();
-        for cut in (0..whole.len()).step_by(whole.len() / 97) {
+        for cut in (0..whole.len()).step_by(7) {
             let found = start_code(&whole[..cut]).unwrap_or_default();
             assert!(found.0.iter().all(|start| truth.0.contains(start)), "cut at {cut}");
         }
-        assert_eq!(start_code(&whole[..4096]).unwrap_or_default(), StartCode::default());
-        let head = whole.len().min(200 << 10);
-        for at in (0..head).step_by(61) {
-            let mut bytes = whole[..head].to_vec();
-            bytes[at] = 0xff;
+        assert_eq!(start_code(&whole[..0x400]).unwrap_or_default(), StartCode::default());
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0xff;
             start_code(&bytes);
         }
     }

@@ -183,6 +183,11 @@ mod tests {
     use super::*;
     use crate::open_mapped::read_fully;
 
+    const PROGRAM: &str = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../testdata/native/sysroot/usr/local/lib/flamearc-testdata/tokens"
+    );
+
     fn image_of(path: &str) -> Vec<u8> {
         let file = File::open(path).unwrap();
         let plan = UnwindImage::plan(|offset, length| read_fully(&file, offset, length)).unwrap();
@@ -194,8 +199,7 @@ mod tests {
 
     #[test]
     fn tables_keep_their_bytes_and_addresses_and_all_else_is_left_behind() {
-        let path = "/lib/x86_64-linux-gnu/libc.so.6";
-        let (whole, image) = (std::fs::read(path).unwrap(), image_of(path));
+        let (whole, image) = (std::fs::read(PROGRAM).unwrap(), image_of(PROGRAM));
         let whole = object::File::parse(&whole[..]).unwrap();
         let small = object::File::parse(&image[..]).unwrap();
         for name in [".eh_frame", ".eh_frame_hdr"] {
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_hostile_is_no_image_or_one_of_bounded_size() {
-        let whole = image_of("/lib/x86_64-linux-gnu/libc.so.6");
+        let whole = image_of(PROGRAM);
         let plan = |bytes: &[u8]| {
             UnwindImage::plan(|offset, length| {
                 let start = (offset as usize).min(bytes.len());

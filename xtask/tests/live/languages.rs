@@ -63,7 +63,10 @@ fn a_stripped_go_service_has_the_profile_that_its_own_runtime_gives() {
     let stacks = folded(&archive, &["--no-kernel"]);
     let ours = totals(&stacks);
     let mut compared = 0;
-    for (name, share) in theirs.iter().filter(|(_, share)| **share >= 5.0) {
+    // On a busy machine the runtime's signals for its profile and for preemption are delivered together: it
+    // then sees itself about to preempt.
+    let is_compared = |name: &str, share: f64| share >= 5.0 && name != "runtime.asyncPreempt";
+    for (name, share) in theirs.iter().filter(|(name, share)| is_compared(name, **share)) {
         let mine = ours.get(name.as_str()).copied().unwrap_or(0.0);
         println!("{name}: the runtime {share:.1} %, capture {mine:.1} %");
         // Two samplers, 1,000 samples each: three standard deviations of a difference are 6 points.

@@ -214,8 +214,8 @@ fn a_change_beyond_noise_is_called_by_its_name_and_noise_is_not() {
     assert_eq!(verdict("parse"), Verdict::Regression);
     assert_eq!(verdict("read"), Verdict::Inconclusive);
     assert_eq!((verdict("gone"), verdict("new")), (Verdict::Improvement, Verdict::Regression));
-    assert_eq!(function(&diff, "new").labels, [Label::New, Label::Moved]);
-    assert_eq!(function(&diff, "gone").labels, [Label::Gone, Label::Moved]);
+    assert_eq!(function(&diff, "new").labels, [Label::New]);
+    assert_eq!(function(&diff, "gone").labels, [Label::Gone]);
     assert!(function(&diff, "parse").labels.is_empty());
     let parse = function(&diff, "parse").total;
     let effect = parse.effect.unwrap();
@@ -224,6 +224,18 @@ fn a_change_beyond_noise_is_called_by_its_name_and_noise_is_not() {
     assert_eq!(node(&diff, "main;read").grade, Grade::Noise);
     let tested = diff.tested.unwrap();
     assert_eq!((tested.kind, tested.noise_floor.unwrap().0), (UnitKind::Blocks, 0));
+}
+
+#[test]
+fn work_that_another_callee_does_now_has_moved() {
+    let work: &dyn Fn(u64) -> u64 = &|s| 40 + noise(3, s, 9);
+    let rest: &dyn Fn(u64) -> u64 = &|s| 200 + noise(5, s, 9);
+    let before = over_time(&[("main;parse;copy", work), ("main;serve", rest)], 60);
+    let after = over_time(&[("main;parse;memcpy", work), ("main;serve", rest)], 60);
+    let diff = judged(&before, &after, Scale::Cores);
+    assert_eq!(function(&diff, "copy").labels, [Label::Gone, Label::Moved]);
+    assert_eq!(function(&diff, "memcpy").labels, [Label::New, Label::Moved]);
+    assert!(function(&diff, "parse").labels.is_empty());
 }
 
 #[test]

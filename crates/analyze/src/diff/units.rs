@@ -247,11 +247,17 @@ mod tests {
     #[test]
     fn blocks_grow_until_neighbours_differ() {
         let timeline = timeline(&[240]);
-        // Four cells up, four cells down: blocks of one resemble each other.
+        // Four cells up, four cells down: blocks of one resemble each other, of two no longer.
         let waves: Vec<f64> = (0..240).map(|i| f64::from(u8::from(i / 4 % 2 == 0))).collect();
         let blocks = independent_blocks(&timeline, &[waves], &[1.0; 240]);
-        assert!(blocks.count < 100 && blocks.count >= LEAST_BLOCKS, "{}", blocks.count);
-        let noise: Vec<f64> = (0..240u64).map(|i| (i * i * 7919 % 101) as f64).collect();
+        assert_eq!(blocks.count, 120);
+        // splitmix64: neighbours have nothing to do with each other.
+        let mixed = |i: u64| {
+            let z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 40
+        };
+        let noise: Vec<f64> = (1..=240).map(|i| (mixed(i) % 101) as f64).collect();
         assert_eq!(independent_blocks(&timeline, &[noise], &[1.0; 240]).count, 240);
     }
 }

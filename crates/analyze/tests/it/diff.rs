@@ -46,6 +46,7 @@ fn other_durations_compare_in_cores_and_launched_commands_in_totals() {
         facts.launched = launched;
         let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
         run.seconds = seconds;
+        run.spread = seconds;
         run.ran("server", "_start main work", samples);
         run.finish()
     };
@@ -60,7 +61,7 @@ fn other_durations_compare_in_cores_and_launched_commands_in_totals() {
     };
     assert_eq!(
         first("long.arc --diff short.arc -o -"),
-        "CPU use stayed within counting error: 0.50 and 0.50 cores."
+        "CPU use may have changed or not: 0.50 and 0.50 cores (0, 95 % interval −0.046 to +0.046)."
     );
     assert_eq!(
         first("slow-job.arc --diff quick-job.arc -o -"),
@@ -68,11 +69,11 @@ fn other_durations_compare_in_cores_and_launched_commands_in_totals() {
     );
     assert_eq!(
         first("slow-job.arc --diff quick-job.arc -o - --scale cores"),
-        "CPU use stayed within counting error: 0.50 and 0.50 cores."
+        "CPU use may have changed or not: 0.50 and 0.50 cores (0, 95 % interval −0.046 to +0.046)."
     );
     assert_eq!(
         first("slow-job.arc --diff short.arc -o - --scale share"),
-        "CPU use stayed within counting error: 100 and 100 % of CPU."
+        "CPU use is unchanged: 100 and 100 % of CPU (0, 95 % interval 0 to 0)."
     );
 }
 
@@ -94,6 +95,51 @@ fn several_bases_are_one_base() {
     let ran = desk.analyze("spin.arc --diff fixed.arc --diff spin.arc -o -");
     let lines: Vec<&str> = ran.stdout.lines().collect();
     // One machine and one time: 10 s observed, the CPU time of both recordings.
-    assert!(lines[0].starts_with("CPU use stayed") || lines[0].starts_with("CPU use shrank"));
+    assert!(lines[0].starts_with("CPU use may have changed"), "{}", lines[0]);
     assert!(ran.stdout.contains("10.7 CPU-seconds in 10.0 s, 1,065 samples"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_regression_fails_where_that_is_asked_for() {
+    let desk = Desk::with(&[("spin.arc", spinning()), ("fixed.arc", fixed())]);
+    let status = |arguments: &str| desk.analyze(&format!("{arguments} -o -")).status;
+    assert_eq!(status("spin.arc --diff fixed.arc --fail-on regression"), 1);
+    assert_eq!(status("spin.arc --diff fixed.arc --fail-on regression=2000%"), 0);
+    assert_eq!(status("fixed.arc --diff spin.arc --fail-on regression"), 0);
+    assert_eq!(status("spin.arc --diff fixed.arc"), 0);
+    // The same program twice: whether it grew by a hundredth, ten seconds do not say.
+    assert_eq!(status("spin.arc --diff spin.arc --fail-on regression"), 3);
+    assert_eq!(status("spin.arc --diff spin.arc --fail-on regression=20%"), 0);
+}
+
+#[test]
+fn cpu_time_is_compared_for_each_unit_of_work() {
+    let served = |samples, recording: u8| {
+        let mut facts = crate::made::facts();
+        facts.recording_id = [recording; 16];
+        let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
+        run.ran("server", "_start main work", samples);
+        run.finish()
+    };
+    let desk = Desk::with(&[("busy.arc", served(800, 1)), ("calm.arc", served(400, 2))]);
+    let first = |arguments: &str| {
+        let ran = desk.analyze(&format!("busy.arc --diff calm.arc -o - {arguments}"));
+        ran.stdout.lines().next().unwrap_or_default().to_owned()
+    };
+    assert!(first("").starts_with("REGRESSION: CPU use grew from 0.40 to 0.80 cores"));
+    let by_work = first("--work 2000 --diff-work 1000");
+    assert!(by_work.contains("4.00 and 4.00 CPU-ms per unit of work (0,"), "{by_work}");
+}
+
+#[test]
+fn sides_that_do_not_compare_get_no_verdict() {
+    let mut facts = crate::made::facts();
+    facts.events[0].name = "task-clock".into();
+    let mut other = Made::with(&facts, &crate::made::server_module("/srv/server"));
+    other.ran("server", "_start main work", 900);
+    let desk = Desk::with(&[("a.arc", spinning()), ("b.arc", other.finish())]);
+    let ran = desk.analyze("a.arc --diff b.arc -o - --fail-on regression");
+    assert_eq!(ran.status, 3);
+    assert!(ran.stdout.contains("NO VERDICT: the sides were recorded with different events"));
+    assert!(!ran.stdout.contains("REGRESSION"));
 }

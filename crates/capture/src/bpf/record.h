@@ -9,7 +9,9 @@
 #define FLAMEARC_RECORD_H
 
 /* Changed with every change of struct record_header; user space refuses any other. */
-#define RECORD_LAYOUT 4
+#define RECORD_LAYOUT 5
+/* Of struct more_stack, at the same place. */
+#define MORE_STACK_LAYOUT (1u << 31 | RECORD_LAYOUT)
 
 /* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
 #define MAX_FRAMES 127
@@ -20,6 +22,9 @@
 
 /* Most bytes of stack in a record; all parts of the largest record fit into a per-CPU value (32 KiB). */
 #define MAX_SLICE_BYTES 16384
+
+/* Records of struct more_stack that follow one sample. */
+#define MAX_MORE_STACKS 3
 
 /* Return addresses at which the good chains of a process end. */
 #define MAX_ROOTS 4
@@ -55,6 +60,15 @@ struct record_header {
 	__u16 goroutine_bytes;
 	__u32 stack_bytes;
 	char comm[16];
+};
+
+/* The part of a stack that goes on where the record of a sample, or another part of its stack, ended. */
+struct more_stack {
+	__u64 time_ns; /* the sample's; no two of a CPU have the same */
+	__u64 bytes;   /* of `stack` */
+	__u32 layout;  /* MORE_STACK_LAYOUT */
+	__u32 cpu;
+	char stack[MAX_SLICE_BYTES];
 };
 
 /* One per CPU; only that CPU writes, user space reads. */
@@ -106,6 +120,7 @@ struct config {
 };
 
 _Static_assert(sizeof(struct record_header) == 64, "no padding: its bytes go into the ring");
+_Static_assert(offsetof(struct more_stack, layout) == offsetof(struct record_header, layout), "tells them apart");
 _Static_assert(sizeof(struct counters) == 56, "user space reads it as seven numbers");
 _Static_assert(sizeof(struct go_program) == 40, "no padding: its bytes come from user space");
 _Static_assert(sizeof(struct config) == 48, "user space writes it as twelve numbers");

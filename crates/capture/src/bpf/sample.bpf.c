@@ -51,6 +51,11 @@ struct scratch {
 	struct walk goroutine;
 	/* Where a Go program's thread went over to its own stack: nothing above belongs to what runs. 0: it did not. */
 	__u64 switched_at;
+	/* Of the stack, what the record has no room for. */
+	__u64 more_from;
+	__u64 more_bytes;
+	/* How much is wanted is known to be stack: pages that were never touched are not its end. */
+	__u64 is_all_stack;
 	__u64 busy;
 };
 
@@ -118,6 +123,12 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, goroutine_bytes),
 	offsetof(struct record_header, stack_bytes),
 	offsetof(struct record_header, comm),
+	sizeof(struct more_stack),
+	offsetof(struct more_stack, time_ns),
+	offsetof(struct more_stack, bytes),
+	offsetof(struct more_stack, layout),
+	offsetof(struct more_stack, cpu),
+	offsetof(struct more_stack, stack),
 	sizeof(struct counters),
 	offsetof(struct counters, fired),
 	offsetof(struct counters, idle),
@@ -155,6 +166,7 @@ const __u32 record_layout[] SEC("layout") = {
 	MAX_FRAMES,
 	REGISTER_COUNT,
 	MAX_SLICE_BYTES,
+	MAX_MORE_STACKS,
 };
 
 /* Into the scratch: with a pointer that may be none the verifier would follow everything twice. */
@@ -333,17 +345,20 @@ static __always_inline __u64 first_stack_start(void)
 	return start;
 }
 
-static __always_inline __u32 deep_slice(__u64 sp)
+static __always_inline __u32 deep_slice(struct scratch *record, __u64 sp)
 {
 	__u64 rest = first_stack_start() - sp;
 
-	return rest < config.deep_slice_bytes ? rest & -sizeof(__u64) : config.deep_slice_bytes;
+	if (rest >= config.deep_slice_bytes)
+		return config.deep_slice_bytes;
+	record->is_all_stack = 1;
+	return rest & -sizeof(__u64);
 }
 
 /* How much of the stack is wanted: of a trusted chain what lies below the end of the frame that the frame
  * pointer is at, because above it the chain says it all, or of one further up where the chain leads through code
  * without frame pointers; else much. */
-static __always_inline __u32 wanted_stack(const struct pt_regs *regs, const struct scratch *record, __u64 outermost)
+static __always_inline __u32 wanted_stack(const struct pt_regs *regs, struct scratch *record, __u64 outermost)
 {
 	__u64 frame = regs->rbp, whole_to = record->user.whole_to, near, most = config.small_slice_bytes;
 
@@ -353,7 +368,7 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, const stru
 	if (near < config.deep_slice_bytes && near % sizeof(__u64) == 0)
 		return near;
 	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(&record->roots, outermost))
-		return deep_slice(regs->rsp);
+		return deep_slice(record, regs->rsp);
 	if (whole_to)
 		frame = whole_to;
 	if (whole_to || is_frameless(&record->roots, regs->rip))
@@ -361,12 +376,12 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, const stru
 	near = frame + FRAME_BYTES - regs->rsp;
 	if (near < most && near >= FRAME_BYTES && near % sizeof(__u64) == 0)
 		return near;
-	return whole_to ? deep_slice(regs->rsp) : config.small_slice_bytes;
+	return whole_to ? deep_slice(record, regs->rsp) : config.small_slice_bytes;
 }
 
 /* Copies the stack as far as it can be read: all at once where its end lies further up, for certain or most
- * probably, else page by page. */
-static __always_inline __u32 copy_stack(char *to, __u64 from, __u32 wanted)
+ * probably, else page by page. What cannot be read is zero. */
+static __always_inline __u32 copy_stack(const struct scratch *record, char *to, __u64 from, __u32 wanted)
 {
 	__u64 done = 0, piece, at;
 	int i;
@@ -382,7 +397,7 @@ static __always_inline __u32 copy_stack(char *to, __u64 from, __u32 wanted)
 		asm volatile("" : "+r"(piece), "+r"(at));
 		piece &= 2 * PAGE_BYTES - 1;
 		at &= MAX_SLICE_BYTES - 1;
-		if (bpf_probe_read_user(to + at, piece, (const void *)(from + done)))
+		if (bpf_probe_read_user(to + at, piece, (const void *)(from + done)) && !record->is_all_stack)
 			break;
 		done += piece;
 	}
@@ -394,7 +409,7 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 {
 	struct record_header *header = &record->header;
 	char *to = (char *)record->words + user + others;
-	__u64 outermost, stack;
+	__u64 outermost, stack, first;
 
 	if (!config.small_slice_bytes || user < sizeof(__u64))
 		return 0;
@@ -404,7 +419,15 @@ static __always_inline __u64 add_slice(const struct pt_regs *regs, struct scratc
 	to += REGISTER_COUNT * sizeof(__u64);
 	/* Through memory, as in sample(): else the verifier follows the copying once for each way to a length. */
 	header->stack_bytes = wanted_stack(regs, record, outermost);
-	header->stack_bytes = copy_stack(to, regs->rsp, *(volatile __u32 *)&header->stack_bytes);
+	stack = *(volatile __u32 *)&header->stack_bytes;
+	first = stack;
+	if (stack > MAX_SLICE_BYTES)
+		first = MAX_SLICE_BYTES - (regs->rsp & (PAGE_BYTES - 1)); /* what follows begins with a page */
+	header->stack_bytes = copy_stack(record, to, regs->rsp, first);
+	if (*(volatile __u32 *)&header->stack_bytes == first) {
+		record->more_from = regs->rsp + first;
+		record->more_bytes = stack - first;
+	}
 	stack = *(volatile __u32 *)&header->stack_bytes;
 	if (stack > MAX_SLICE_BYTES)
 		return 0;
@@ -456,6 +479,48 @@ static __always_inline long submit(struct counters *count, struct scratch *recor
 	return error;
 }
 
+/* Copies the next part of a stack, whole pages as far as they can be read; returns its bytes. */
+static __always_inline __u64 submit_more(const struct scratch *record, __u64 from, __u64 wanted)
+{
+	struct more_stack *more = bpf_ringbuf_reserve(&ring, sizeof(*more), 0);
+	__u64 done = MAX_SLICE_BYTES;
+	int page;
+
+	if (!more)
+		return 0;
+	if (bpf_probe_read_user(more->stack, MAX_SLICE_BYTES, (const void *)from)) {
+		for (page = 0; page < MAX_SLICE_BYTES / PAGE_BYTES; page++) {
+			if (bpf_probe_read_user(more->stack + page * PAGE_BYTES, PAGE_BYTES,
+						(const void *)(from + page * PAGE_BYTES)) &&
+			    !record->is_all_stack)
+				break;
+		}
+		done = page * PAGE_BYTES;
+	}
+	more->time_ns = record->header.time_ns;
+	more->layout = MORE_STACK_LAYOUT;
+	more->cpu = record->header.cpu;
+	more->bytes = done < wanted ? done : wanted;
+	bpf_ringbuf_submit(more, BPF_RB_NO_WAKEUP);
+	return done;
+}
+
+/* The rest of a deep stack, while the ring is less than half full: the rest is for the samples of others. */
+static __always_inline void continue_stack(struct scratch *record)
+{
+	int part;
+
+	for (part = 0; part < MAX_MORE_STACKS && record->more_bytes; part++) {
+		if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > 2 * (__u64)config.wake_bytes)
+			break;
+		if (submit_more(record, record->more_from, record->more_bytes) < MAX_SLICE_BYTES ||
+		    record->more_bytes < MAX_SLICE_BYTES)
+			break;
+		record->more_from += MAX_SLICE_BYTES;
+		record->more_bytes -= MAX_SLICE_BYTES;
+	}
+}
+
 SEC("perf_event")
 int sample(struct bpf_perf_event_data *ctx)
 {
@@ -504,6 +569,8 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
 	record->switched_at = 0;
+	record->more_bytes = 0;
+	record->is_all_stack = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
 	look_up_roots(record);
 
@@ -524,7 +591,8 @@ int sample(struct bpf_perf_event_data *ctx)
 		slice = add_slice(&regs, record, user, kernel + goroutine);
 	}
 
-	submit(count, record, sizeof(*header) + kernel + user + goroutine + slice);
+	if (!submit(count, record, sizeof(*header) + kernel + user + goroutine + slice))
+		continue_stack(record);
 	record->busy = 0;
 	return 0;
 }

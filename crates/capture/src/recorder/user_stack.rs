@@ -2,16 +2,23 @@
 
 use std::io::Write;
 
-use profile::{FileOffset, ModuleId, ModuleKind, Node, NodeId, Segment, Stack, StackEnd, StackId};
+use profile::{
+    FileOffset, KeptValue, ModuleId, ModuleKind, Node, NodeId, Segment, Slice, Stack, StackEnd,
+    StackId,
+};
 
 use super::{Frame, Recorder};
 use crate::decode::{RawSample, WalkEnd, Words};
 use crate::elf_facts::ElfFacts;
 use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
-use crate::mask::{Place, mask};
+use crate::mask::{FRAME_POINTER, Place, STACK_POINTER, mask, register};
+use crate::open_mapped;
 use crate::process::Process;
 use crate::world::World;
+
+/// Stale return addresses are among them: of a deep stack thousands.
+const MAX_NAMES_OF_A_SLICE: usize = 64;
 
 impl<W: Write> Recorder<W> {
     /// The stack row, with what was kept of registers and words if they were recorded.
@@ -20,21 +27,80 @@ impl<W: Write> Recorder<W> {
         process: &Process,
         sample: &RawSample<'_>,
         row: Stack,
+        world: &mut impl World,
     ) -> StackId {
         let mut slice = std::mem::take(&mut self.slice);
         let id = match process.maps() {
             Some(maps) if sample.registers.len() > 0 => {
-                let place_of = |region: &Region| self.place(process, region).0;
-                mask(sample.registers, sample.stack, maps, place_of, &mut slice);
+                let needed = self.words_beside_chain(process, maps, sample, row);
+                let mut run_time_code = Vec::new();
+                let place_of = |region: &Region| {
+                    let (place, kind) = self.place(process, region);
+                    if kind == ModuleKind::Anon && !run_time_code.contains(&place.module) {
+                        run_time_code.push(place.module);
+                    }
+                    place
+                };
+                let stack = needed.map_or(sample.stack, |words| sample.stack.first(words));
+                mask(sample.registers, stack, maps, place_of, &mut slice);
+                if needed.is_some() {
+                    slice.kept.retain(|kept| kept.word().is_some());
+                }
                 let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
                 let (id, is_new) = interner.sliced_stack(writer, row, &slice);
-                self.pending_slice_words += if is_new { slice.kept.len() } else { 0 };
+                if is_new {
+                    self.pending_slice_words += slice.kept.len();
+                    self.want_names(process, &slice, &run_time_code, sample.time_ns, world);
+                }
                 id
             }
             _ => self.epoch.interner.stack(&mut self.writer, row),
         };
         self.slice = slice;
         id
+    }
+
+    /// Wants names of what may be callers in run-time code: the chain may have missed them.
+    fn want_names(
+        &mut self,
+        process: &Process,
+        slice: &Slice,
+        run_time_code: &[ModuleId],
+        time_ns: u64,
+        world: &mut impl World,
+    ) {
+        let returns = slice.kept.iter().filter_map(|kept| match kept.value {
+            KeptValue::Code { module, address } if run_time_code.contains(&module) => {
+                Some(Frame { module, address, is_run_time_code: true })
+            }
+            _ => None,
+        });
+        for frame in returns.take(MAX_NAMES_OF_A_SLICE) {
+            self.want_name(process, frame, frame.address.wrapping_sub(1), time_ns, world);
+        }
+    }
+
+    /// How many words are needed of a stack whose leaf is Go code, and no register: the chain has all callers but that
+    /// of a function that has not set its frame pointer. `None`: it is not known.
+    fn words_beside_chain(
+        &mut self,
+        process: &Process,
+        maps: &AddressMap,
+        sample: &RawSample<'_>,
+        row: Stack,
+    ) -> Option<usize> {
+        let leaf = sample.user.get(0)?;
+        let region = maps.find(leaf).filter(|_| row.end == StackEnd::Complete)?;
+        let facts = region.file.facts.borrow();
+        let offset = leaf.wrapping_sub(region.start).wrapping_add(region.file_offset);
+        let open = || Some(open_mapped::open(process.pid, region)?.0);
+        let above = self.go_frames.return_address_at(facts.as_ref()?, offset, open)?;
+        let frame = register(sample.registers, FRAME_POINTER)?
+            .wrapping_sub(register(sample.registers, STACK_POINTER)?);
+        match above {
+            0 => Some(1),
+            _ => (frame.wrapping_add(8) == u64::from(above) && sample.user.len() > 1).then_some(0),
+        }
     }
 
     /// Only frames in executable mappings are kept: what a frame-pointer walk finds in code without

@@ -80,6 +80,22 @@ fn a_goroutine_has_a_path_of_its_own_and_the_end_is_its_end() {
 }
 
 #[test]
+fn run_time_code_in_a_new_slice_wants_names() {
+    let mut recorder = recorder(Limits::default());
+    let mut processes = Processes::new(Following::All);
+    let record = record((PID, PID, 1), "a", &[], &[0x7010, 0x4020]);
+    let record = with_slice(record, &registers(0x7ffc_0000), &[0x2_0010, 0x4030, 0x2_0020]);
+    let sample = decode(&record).unwrap();
+    processes.of_sample(PID, PID, 1, sample.user.get(0), &mut Fake);
+    for _ in 0..2 {
+        recorder.sample(&sample, &mut processes, &mut Fake);
+        let summary = recorder.run_time_code.summary().to_string();
+        let expected = "run-time code: 0 functions named, 2 addresses without a name";
+        assert!(summary.starts_with(expected), "{summary}");
+    }
+}
+
+#[test]
 fn a_leaf_outside_every_mapping_has_no_slice() {
     let record = record((PID, PID, 1), "a", &[], &[0x5_0000, 0x4020]);
     let archive = record_all(&[with_slice(record, &registers(0x7ffc_0000), &[0x4020])]);

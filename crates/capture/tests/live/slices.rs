@@ -105,6 +105,23 @@ fn a_slice_holds_the_true_callers_in_their_order() {
 }
 
 #[test]
+fn a_slice_goes_on_where_the_stack_is_deep() {
+    let dir = dir();
+    let flags = [WITHOUT_FRAME_POINTERS, &["-DROOM=50000"]].concat();
+    let binary = program(dir.path(), "chain", &flags);
+    let path = dir.path().join("deep.arc");
+    let mut recorder = capture();
+    succeed(recorder.arg("-o").arg(&path).arg("--").arg(&binary).arg("5"));
+    let chains = chains(&read(&path), &binary);
+    let at_leaf: Vec<_> = chains.iter().filter(|(leaf, _)| leaf == "leaf").collect();
+    assert!(at_leaf.len() > 400, "{} samples in leaf()", at_leaf.len());
+    let path = main_path(&["inner", "middle", "outer"]);
+    let whole = at_leaf.iter().filter(|(_, callers)| callers.starts_with(&path)).count();
+    // Room in the ring permitting: at 99 Hz it is five megabytes a second.
+    assert!(whole * 10 >= at_leaf.len() * 9, "{whole} of {}: {at_leaf:?}", at_leaf.len());
+}
+
+#[test]
 fn with_frame_pointers_a_small_slice_holds_the_caller_that_they_skip() {
     let dir = dir();
     let flags = ["-O2", "-fno-omit-frame-pointer"];

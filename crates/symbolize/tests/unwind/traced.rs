@@ -1,9 +1,10 @@
 //! Runs the programs beside this file, masks what they recorded as production does, and unwinds it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use profile::{FileOffset, Kept, KeptValue, ModuleId, Segment, Slice, Svma};
 use symbolize::unwind::{Frame, NoRule, Recorded, Rule, Rules, UnwindTables, WalkEnd, Walker};
@@ -87,6 +88,13 @@ pub fn compile(source: &str, compiler: &str, flags: &[&str]) -> PathBuf {
     program
 }
 
+/// A file's bytes. Tests end soon; what they read may live as long, and be read once.
+fn file(path: &Path) -> &'static [u8] {
+    static READ: Mutex<BTreeMap<PathBuf, &'static [u8]>> = Mutex::new(BTreeMap::new());
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    read.entry(path.to_owned()).or_insert_with(|| Vec::leak(std::fs::read(path).unwrap()))
+}
+
 impl Traced {
     /// Runs a program.
     pub fn run(program: &Path, what: &str) -> Self {
@@ -94,14 +102,20 @@ impl Traced {
         let (samples, maps) = (file("samples"), file("maps"));
         let status = Command::new(program).arg(what).arg(&samples).arg(&maps).status().unwrap();
         assert!(status.success(), "{} {what}: {status}", program.display());
+        let bytes = std::fs::read(&samples).unwrap();
+        std::fs::remove_file(samples).unwrap();
+        Self::read(&bytes, &std::fs::read_to_string(maps).unwrap())
+    }
+
+    /// Takes what was sampled, and what was mapped.
+    pub fn read(samples: &[u8], maps: &str) -> Self {
         let mut traced = Self {
-            samples: read_samples(&std::fs::read(&samples).unwrap()),
+            samples: read_samples(samples),
             mappings: Vec::new(),
             modules: Vec::new(),
             rules: RefCell::default(),
         };
-        std::fs::remove_file(samples).unwrap();
-        traced.read_maps(&std::fs::read_to_string(maps).unwrap());
+        traced.read_maps(maps);
         traced
     }
 
@@ -125,8 +139,7 @@ impl Traced {
     }
 
     fn open(&mut self, path: &Path) {
-        // Tests end soon; what they read may live as long.
-        let bytes: &'static [u8] = Vec::leak(std::fs::read(path).unwrap());
+        let bytes = file(path);
         let files = Files { image: Some(bytes), ..Files::default() };
         let segments = identify(bytes).unwrap().segments;
         let tables = UnwindTables::open(files).unwrap();
@@ -134,7 +147,8 @@ impl Traced {
         self.modules.push(Module { segments, symbols: Symbols::new(files).unwrap() });
     }
 
-    fn code(&self, address: u64) -> Option<(ModuleId, u64)> {
+    /// Whose code an address is, and where in it.
+    pub fn code(&self, address: u64) -> Option<(ModuleId, u64)> {
         let at = self.mappings.iter().find(|m| m.start <= address && address < m.end)?;
         Some((at.module, address - at.start + at.offset))
     }

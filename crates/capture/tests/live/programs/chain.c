@@ -3,6 +3,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#ifndef ROOM
+#define ROOM 6000
+#endif
+
 static volatile unsigned long sink;
 
 __attribute__((noinline)) void leaf(unsigned long rounds)
@@ -19,7 +23,7 @@ __attribute__((noinline)) void inner(unsigned long rounds)
 
 __attribute__((noinline)) void middle(unsigned long rounds)
 {
-	volatile char room[6000];
+	volatile char room[ROOM];
 
 	room[rounds % sizeof(room)] = 1;
 	inner(rounds);
