@@ -11,8 +11,8 @@ use crate::group::Grouping;
 /// Names, merges, compares and draws what `capture` recorded.
 ///
 /// `analyze run.arc` prints a summary and writes run.svg. `analyze run.arc --diff base.arc` prints
-/// what changed since base.arc and writes run.diff.svg. With -o, --top or --info only what was asked
-/// for is written.
+/// what changed since base.arc and writes run.diff.svg. With -o, --top, --tree, --callers or --info only what
+/// was asked for is written.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "analyze", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -52,6 +52,15 @@ pub struct Cli {
     /// Print the functions that cost most (by default 30), and nothing else.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "30")]
     pub top: Option<usize>,
+
+    /// Print the call tree, the heaviest paths first; of a comparison what changed most.
+    #[arg(long)]
+    pub tree: bool,
+
+    /// Print who calls a function and what it calls. FN is its name, a part of it, or a regular
+    /// expression; where several match they are listed.
+    #[arg(long, value_name = "FN")]
+    pub callers: Option<String>,
 
     /// Print what the file holds: facts, tables, modules with build-ids, counters per CPU, damage.
     #[arg(long)]

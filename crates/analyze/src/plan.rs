@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::Error;
 use crate::analysis::Question;
+use crate::callers::FunctionPattern;
 use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
 use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
@@ -23,6 +24,8 @@ pub struct Plan {
     pub bases: Vec<InputPath>,
     /// What is printed and written, in order.
     pub outputs: Vec<Output>,
+    /// The function of [`View::Callers`].
+    pub callers_of: Option<FunctionPattern>,
     /// Title of pictures, where one was given.
     pub title: Option<String>,
     /// Which samples count, of every input.
@@ -57,6 +60,10 @@ pub enum View {
     Summary,
     /// The functions that cost most, this many.
     Top(usize),
+    /// The heaviest call paths.
+    Tree,
+    /// Who calls a function ([`Plan::callers_of`]), and what it calls.
+    Callers,
     /// What the files hold.
     Info,
     /// The flamegraph.
@@ -99,6 +106,7 @@ impl Plan {
             inputs,
             bases,
             outputs,
+            callers_of: cli.callers.as_deref().map(FunctionPattern::new),
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
             question,
@@ -218,6 +226,12 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
     }
     if let Some(rows) = cli.top {
         print(View::Top(rows));
+    }
+    if cli.tree {
+        print(View::Tree);
+    }
+    if cli.callers.is_some() {
+        print(View::Callers);
     }
     for path in &cli.output {
         let stdout = path.as_os_str() == STDIN;

@@ -7,10 +7,11 @@ use std::io::IsTerminal;
 use profile::{CallTree, EventId, Warning};
 use render::SvgOptions;
 use render::safe_text::clean;
-use render::terminal::TableOptions;
+use render::terminal::{TableOptions, call_tree, diff_tree};
 
 use crate::account::Account;
 use crate::analysis::{Analysis, Input, analyze};
+use crate::callers::{around, around_in_diff};
 use crate::collapse::{Apart, collapse};
 use crate::comparison::{Comparison, Gate};
 use crate::import::Recording;
@@ -158,6 +159,8 @@ impl Job<'_> {
             View::Info => Ok(self.info()),
             View::Summary => self.summary(&output.to),
             View::Top(rows) => self.top(rows, &output.to),
+            View::Tree => self.tree(&output.to),
+            View::Callers => self.callers(&output.to),
             View::Svg => self.svg(),
             View::Folded => self.folded(),
             View::Pprof => return self.pprof(),
@@ -201,6 +204,46 @@ impl Job<'_> {
             None => report::functions(&mut out, &results.after, &table),
             Some(c) => diff_report::functions(&mut out, &c.diff, &table),
         }
+        Ok(out)
+    }
+
+    fn tree(&self, to: &Destination) -> Result<String, Error> {
+        let results = self.results()?;
+        let table = TableOptions { rows: TREE_ROWS, ..table_options(to) };
+        let mut out = String::new();
+        report::warnings(&mut out, &results.warnings(), true);
+        out.push_str(&match &results.compared {
+            None => {
+                let caption = caption::of_profile(&results.after, None);
+                call_tree(&results.after.tree, &caption, &table)
+            }
+            Some(c) => diff_tree(&c.diff.tree, &table),
+        });
+        Ok(out)
+    }
+
+    fn callers(&self, to: &Destination) -> Result<String, Error> {
+        let Some(wanted) = &self.plan.callers_of else { return Ok(String::new()) };
+        let results = self.results()?;
+        let table = TableOptions { rows: TREE_ROWS, ..table_options(to) };
+        let mut out = String::new();
+        report::warnings(&mut out, &results.warnings(), true);
+        let (name, callers, callees) = match &results.compared {
+            None => {
+                let around = around(&results.after.tree, wanted)?;
+                let caption = caption::of_profile(&results.after, None);
+                let text = |tree| call_tree(tree, &caption, &table);
+                (around.name, text(&around.callers), text(&around.callees))
+            }
+            Some(c) => {
+                let around = around_in_diff(&c.diff.tree, wanted)?;
+                let text = |tree| diff_tree(tree, &table);
+                (around.name, text(&around.callers), text(&around.callees))
+            }
+        };
+        let name = clean(&name);
+        out.push_str(&format!("Callers of {name}, below each of them its own\n{callers}\n"));
+        out.push_str(&format!("What {name} calls\n{callees}"));
         Ok(out)
     }
 
@@ -251,6 +294,9 @@ fn account(recording: &Recording) -> Account {
 fn input_names(plan: &Plan) -> Vec<String> {
     plan.inputs.iter().map(|input| input.path.display().to_string()).collect()
 }
+
+/// Call paths that a tree shows at most.
+const TREE_ROWS: usize = 100;
 
 /// Width of tables where no terminal sets one.
 const FILE_WIDTH: usize = 120;

@@ -15,3 +15,4 @@ mod pprof;
 mod summary;
 mod testdata;
 mod unwind;
+mod views;
