@@ -1,6 +1,6 @@
 #!/bin/sh
 # Debian's interpreter: python3.
-exec timeout "$1" /usr/bin/python3 -c '
+timeout "$1" /usr/bin/python3 -c '
 import hashlib, json, re, zlib
 def deeper(depth, data):
     if depth:
@@ -10,4 +10,4 @@ def deeper(depth, data):
     return hashlib.sha256(zlib.compress(text.encode()))
 while True:
     deeper(20, {"numbers": sorted(range(500), key=lambda n: -n)})
-'
+' || test $? -eq 124

@@ -1,6 +1,7 @@
 //! The budgets of recording, measured side by side with perf in one run: interleaved, medians quoted.
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
+mod million;
 mod unwind;
 
 use std::fs;
@@ -15,8 +16,17 @@ use crate::{build, run};
 const ROUNDS: usize = 3;
 const STATS: &str = "/proc/sys/kernel/bpf_stats_enabled";
 
+/// A part of the measurements that can be had alone.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The ways to find callers, side by side
+    Unwind,
+    /// A million samples that have to be unwound
+    Million,
+}
+
 /// Measures and prints one line a budget, and the ways to find callers side by side.
-pub fn run(steady_s: u32, only_unwind: bool) -> Result<()> {
+pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     if !run::is_root() {
         bail!("measuring perf and capture side by side needs root");
     }
@@ -25,8 +35,10 @@ pub fn run(steady_s: u32, only_unwind: bool) -> Result<()> {
     let cpus = std::thread::available_parallelism()?.get();
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     println!("machine: {cpus} CPUs, Linux {}\n", kernel.trim());
-    if only_unwind {
-        return unwind::run(&programs, dir.path());
+    match only {
+        Some(Part::Unwind) => return unwind::run(&programs, dir.path()),
+        Some(Part::Million) => return million::run(&programs, dir.path()),
+        None => {}
     }
     {
         println!("load: two processes that compute, with stacks of 33 frames and more");
@@ -45,7 +57,9 @@ pub fn run(steady_s: u32, only_unwind: bool) -> Result<()> {
     against_perf(&programs, dir.path())?;
     steady(&programs, dir.path(), steady_s, cpus)?;
     drop(load);
-    unwind::run(&programs, dir.path())
+    unwind::run(&programs, dir.path())?;
+    println!();
+    million::run(&programs, dir.path())
 }
 
 /// Keeps both CPUs busy while we measure.

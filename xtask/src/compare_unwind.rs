@@ -17,6 +17,8 @@ pub struct Plan {
     pub gdb: u32,
     /// Samples a second.
     pub hz: u32,
+    /// Which process gdb looks at, by name: the newest; else the command itself.
+    pub process: Option<String>,
     /// capture's `--unwind`.
     pub unwind: String,
     /// The program and its arguments.
@@ -104,9 +106,10 @@ fn complete(stacks: &Stacks, is: fn(&[String]) -> bool) -> Stacks {
 }
 
 /// What all spell alike: of a function that a template makes, not the type that it returns; streams by
-/// their short names, and names of libc without its inner ones.
+/// their short names, and of the names that libc has for one function (`write`, `__libc_write`) the shortest.
 fn short(name: &str) -> String {
     let name = name.split("@@").next().unwrap_or(name).trim_start_matches("__GI_");
+    let name = name.trim_start_matches('_').trim_start_matches("libc_").trim_end_matches("64");
     let name = ["ostream", "istream", "iostream"].iter().fold(comparable(name), |name, stream| {
         let long = format!("basic_{stream}<char, std::char_traits<char> >");
         name.replace(&long, stream).replace(&format!("std::{stream}& "), "")
@@ -214,23 +217,26 @@ fn steps(stacks: &Stacks) -> BTreeSet<Vec<String>> {
 
 /// Lets gdb stop the program again and again, and looks for its stacks among those recorded.
 fn gdb(plan: &Plan, programs: &build::Programs, arc: &Path) -> Result<()> {
-    let [program, arguments @ ..] = &plan.command[..] else { bail!("no command") };
-    let quiet = || (Stdio::null(), Stdio::null());
-    let (out, err) = quiet();
-    let mut target = Command::new(program).args(arguments).stdout(out).stderr(err).spawn()?;
-    let pid = target.id().to_string();
-    let (out, err) = quiet();
-    let mut capture = Command::new(&programs.capture)
-        .args(["-p", &pid, "--unwind", &plan.unwind, "-F", &plan.hz.to_string(), "-o"])
-        .arg(arc)
-        .stdout(out)
-        .stderr(err)
-        .spawn()?;
+    let mut capture = Command::new(&programs.capture);
+    capture.args(["--unwind", &plan.unwind, "-F", &plan.hz.to_string(), "-o"]).arg(arc);
+    capture.arg("--").args(&plan.command).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut capture = capture.spawn()?;
+    let parent = capture.id().to_string();
+    let target = match &plan.process {
+        Some(name) => vec!["-n", "-x", name],
+        None => vec!["-P", &parent],
+    };
     let mut seen = Vec::new();
     for _ in 0..plan.gdb {
         std::thread::sleep(Duration::from_millis(100));
-        if target.try_wait()?.is_some() {
+        if capture.try_wait()?.is_some() {
             break;
+        }
+        let found = Command::new("pgrep").args(&target).output()?;
+        let pid = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        // Not started yet, or between two of them.
+        if pid.is_empty() {
+            continue;
         }
         let mut look = Command::new("gdb");
         look.args(["-batch", "-nx", "-p", &pid, "-ex", "set backtrace past-main on"]);
@@ -238,10 +244,11 @@ fn gdb(plan: &Plan, programs: &build::Programs, arc: &Path) -> Result<()> {
         let output = look.output().context("gdb (Debian package gdb) cannot run")?;
         seen.extend(gdb_stacks(&String::from_utf8_lossy(&output.stdout)));
     }
-    // It may have ended by itself.
-    let _ = target.kill();
-    target.wait()?;
-    capture.wait()?;
+    if capture.try_wait()?.is_none() {
+        // The command ends with its recording.
+        run::check(Command::new("kill").args(["-INT", &parent]))?;
+        capture.wait()?;
+    }
     let ours = complete(&our_stacks(&programs.analyze, arc)?, is_marked_whole);
     let total = seen.len();
     seen.retain(|stack| has_root(stack));

@@ -58,9 +58,9 @@ enum Command {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// Only the ways to find callers, side by side
+        /// Only this part
         #[arg(long)]
-        only_unwind: bool,
+        only: Option<bench::Part>,
     },
     /// Record loads in which nothing changes and services made slower, and count wrong and right verdicts
     CompareNoise {
@@ -85,6 +85,9 @@ enum Command {
         /// How often gdb looks at it, in a run of its own
         #[arg(long, default_value_t = 20)]
         gdb: u32,
+        /// Process that gdb looks at, by name: the newest one (default: the command itself)
+        #[arg(long)]
+        process: Option<String>,
         /// Samples a second of both
         #[arg(long, default_value_t = 499)]
         hz: u32,
@@ -106,13 +109,13 @@ fn main() -> ExitCode {
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
-        Command::Bench { seconds, only_unwind } => bench::run(seconds, only_unwind),
+        Command::Bench { seconds, only } => bench::run(seconds, only),
         Command::CompareNoise { pairs, seconds, dir } => {
             compare_noise::run(&compare_noise::Plan { pairs, seconds, dir })
         }
         Command::ComparePerf { command } => compare::run(&command),
-        Command::CompareUnwind { gdb, hz, unwind, command } => {
-            compare_unwind::run(&compare_unwind::Plan { gdb, hz, unwind, command })
+        Command::CompareUnwind { gdb, process, hz, unwind, command } => {
+            compare_unwind::run(&compare_unwind::Plan { gdb, process, hz, unwind, command })
         }
         Command::Dist => dist::run(),
     };

@@ -255,6 +255,14 @@ impl Addresses {
         path
     }
 
+    /// An address with the index of its group.
+    #[must_use]
+    pub fn get(&self, id: AddressId) -> Option<(usize, Address)> {
+        let group = self.group_of(id)?;
+        let first = group.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Some((group, *self.groups[group].addresses.get((id.0 - first) as usize)?))
+    }
+
     /// Index of the group that an address is of.
     #[must_use]
     pub fn group_of(&self, id: AddressId) -> Option<usize> {

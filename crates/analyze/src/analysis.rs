@@ -23,6 +23,7 @@ use crate::measure::Measure;
 use crate::modules::ModuleUse;
 use crate::naming::Naming;
 use crate::paths::Paths;
+use crate::placed::Placed;
 use crate::prefetch::prefetch;
 use crate::processes::ProcessNames;
 use crate::resolve::resolve;
@@ -73,6 +74,8 @@ pub struct Analysis {
     pub fetched: Option<Vec<FetchOutcome>>,
     /// Debug files that were found and not used, a sentence each.
     pub refused_debug_files: Vec<String>,
+    /// The stacks with the addresses of their code, where that was asked for.
+    pub placed: Option<Placed>,
 }
 
 /// What one input says of itself.
@@ -211,6 +214,8 @@ pub struct Question {
     pub event: Option<String>,
     /// Into how many steps of time all recordings together are divided; each has one at least.
     pub steps: u32,
+    /// Whether the addresses of the stacks' code are kept, for outputs that state them.
+    pub locations: bool,
 }
 
 impl Default for Question {
@@ -221,6 +226,7 @@ impl Default for Question {
             sieve: Sieve::default(),
             event: None,
             steps: 1,
+            locations: false,
         }
     }
 }
@@ -309,7 +315,7 @@ pub fn analyze(
     let vdso_image = |recording: usize, module| inputs[recording].recording.vdso_image(module);
     let resolution = resolve(&addresses, &used, vdso_image, locator, cache, &mut frames);
 
-    let mut totals = Totals::new(frames, &addresses, &question.sieve);
+    let mut totals = Totals::new(frames, &addresses, question);
     for (index, (input, used)) in inputs.iter().zip(&used).enumerate() {
         let recording = &input.recording;
         let groups = Groups {

@@ -11,8 +11,8 @@ use crate::group::Grouping;
 /// Names, merges, compares and draws what `capture` recorded.
 ///
 /// `analyze run.arc` prints a summary and writes run.svg. `analyze run.arc --diff base.arc` prints
-/// what changed since base.arc and writes run.diff.svg. With -o, --top or --info only what was asked
-/// for is written.
+/// what changed since base.arc and writes run.diff.svg. With -o, --top, --tree, --callers or --info only what
+/// was asked for is written.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "analyze", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -36,7 +36,8 @@ pub struct Cli {
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<PathBuf>,
 
-    /// Write this and nothing else: .svg, .folded or .txt; `-` is standard output. Repeatable.
+    /// Write this and nothing else: .svg, .folded, .pb.gz or .pprof (for `go tool pprof`), .txt; `-` is
+    /// standard output. Repeatable.
     #[arg(short, long, value_name = "OUT")]
     pub output: Vec<PathBuf>,
 
@@ -51,6 +52,15 @@ pub struct Cli {
     /// Print the functions that cost most (by default 30), and nothing else.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "30")]
     pub top: Option<usize>,
+
+    /// Print the call tree, the heaviest paths first; of a comparison what changed most.
+    #[arg(long)]
+    pub tree: bool,
+
+    /// Print who calls a function and what it calls. FN is its name, a part of it, or a regular
+    /// expression; where several match they are listed.
+    #[arg(long, value_name = "FN")]
+    pub callers: Option<String>,
 
     /// Print what the file holds: facts, tables, modules with build-ids, counters per CPU, damage.
     #[arg(long)]
@@ -77,6 +87,10 @@ pub struct Cli {
     /// Repeatable, the outermost first.
     #[arg(long, value_name = "WHAT", default_value = "process", help_heading = "Shape")]
     pub by: Vec<Grouping>,
+
+    /// Begin pictures and folded stacks with what costs, its callers behind it.
+    #[arg(long, help_heading = "Shape")]
+    pub inverted: bool,
 
     /// Show calls of a function by itself as one frame.
     #[arg(long, help_heading = "Shape")]
@@ -289,6 +303,8 @@ pub enum Format {
     Svg,
     /// One line for each stack, for other tools: `frame;frame;frame weight`.
     Folded,
+    /// pprof's profile.proto, compressed with gzip.
+    Pprof,
     /// The summary.
     Txt,
 }
@@ -297,10 +313,15 @@ impl Format {
     /// By a file's extension.
     #[must_use]
     pub fn of(path: &std::path::Path) -> Option<Self> {
+        let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+        if name.ends_with(".pb.gz") {
+            return Some(Self::Pprof);
+        }
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "svg" => Some(Self::Svg),
             "folded" | "collapsed" => Some(Self::Folded),
+            "pprof" => Some(Self::Pprof),
             "txt" => Some(Self::Txt),
             _ => None,
         }

@@ -1,6 +1,6 @@
 //! A comparison of two sides: on which scale, judged by what, and what came out.
 
-use std::collections::BTreeMap;
+use profile::{CallTree, DiffTree, Timeline};
 
 use crate::Error;
 use crate::analysis::Analysis;
@@ -67,6 +67,8 @@ pub struct Comparison {
     pub diff: Diff,
     /// The same in words.
     pub story: Story,
+    /// Units of work done in the base and on the new side.
+    work: [f64; 2],
 }
 
 impl Comparison {
@@ -77,13 +79,18 @@ impl Comparison {
     pub fn new(before: Analysis, after: &Analysis, asked: &Comparing) -> Result<Self, Error> {
         let scale = scale(&before, after, asked)?;
         let [new_work, base_work] = asked.work.unwrap_or_default();
-        let (old, new) = (captures(&before), captures(after));
+        let work = [base_work, new_work];
         let judge = judge(&before, after, scale, asked);
-        let before_side = side(&before, &old, scale, base_work);
-        let after_side = side(after, &new, scale, new_work);
-        let diff = compare(&before_side, &after_side, judge);
+        let diff = compared([&before, after], work, scale, judge, false);
         let story = tell(&diff);
-        Ok(Self { before, diff, story })
+        Ok(Self { before, diff, story, work })
+    }
+
+    /// What changed by call path, leaves at the root.
+    #[must_use]
+    pub fn inverted(&self, after: &Analysis) -> DiffTree {
+        let judge = self.diff.judge.clone();
+        compared([&self.before, after], self.work, self.diff.scale, judge, true).tree
     }
 
     /// Whether what is asked for holds.
@@ -181,22 +188,49 @@ fn captures(analysis: &Analysis) -> Vec<Capture> {
     analysis.recordings.iter().map(capture).collect()
 }
 
-fn side<'a>(analysis: &'a Analysis, captures: &'a [Capture], scale: Scale, work: f64) -> Side<'a> {
-    let mut hosts: BTreeMap<String, u32> = BTreeMap::new();
-    for recording in &analysis.recordings {
-        let cpus = hosts.entry(recording.facts.host.lossy().into_owned()).or_default();
-        *cpus = (*cpus).max(recording.facts.cpus_online);
+/// Compares two sides, with their leaves at the root if asked.
+fn compared(
+    sides: [&Analysis; 2],
+    work: [f64; 2],
+    scale: Scale,
+    judge: Judge,
+    inverted: bool,
+) -> Diff {
+    let captures = sides.map(captures);
+    let turned = sides.map(|side| inverted.then(|| turn(side)));
+    let side = |index: usize| {
+        let analysis = sides[index];
+        let (tree, timeline) = turned[index]
+            .as_ref()
+            .map_or((&analysis.tree, &analysis.timeline), |(tree, timeline)| (tree, timeline));
+        Side {
+            tree,
+            timeline,
+            captures: &captures[index],
+            observed_ns: analysis.observed_ns,
+            period_ns: analysis.period_ns,
+            cpus: cpus(analysis),
+            work: work[index],
+            scale,
+        }
+    };
+    compare(&side(0), &side(1), judge)
+}
+
+fn turn(analysis: &Analysis) -> (CallTree, Timeline) {
+    let (tree, places) = analysis.tree.inverted();
+    let mut timeline = analysis.timeline.clone();
+    for row in &mut timeline.rows {
+        row.node = places[row.node as usize];
     }
-    Side {
-        tree: &analysis.tree,
-        timeline: &analysis.timeline,
-        captures,
-        observed_ns: analysis.observed_ns,
-        period_ns: analysis.period_ns,
-        cpus: hosts.values().map(|cpus| f64::from(*cpus)).fold(0.0, f64::max),
-        work,
-        scale,
-    }
+    timeline.unite();
+    (tree, timeline)
+}
+
+/// CPUs of the largest machine. (Of several together each is observed for a time of its own.)
+fn cpus(analysis: &Analysis) -> f64 {
+    let cpus = analysis.recordings.iter().map(|recording| recording.facts.cpus_online);
+    f64::from(cpus.max().unwrap_or(0))
 }
 
 #[cfg(test)]

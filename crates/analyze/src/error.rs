@@ -211,16 +211,33 @@ pub enum Error {
         /// Which.
         path: PathBuf,
     },
+    /// A function that is on no stack.
+    #[error("--callers {pattern}: no function of such a name is on any stack")]
+    NoFunction {
+        /// What was asked for.
+        pattern: String,
+    },
+    /// Several functions where one is meant.
+    #[error(
+        "--callers {pattern}: several functions match; give all of one name, or an expression such as \
+         ^name$: {}", names.join(", ")
+    )]
+    SeveralFunctions {
+        /// What was asked for.
+        pattern: String,
+        /// The functions, the heaviest first.
+        names: Vec<String>,
+    },
     /// An output whose extension names no format.
     #[error(
-        "{}: no format is known by this name; end it in .svg, .folded or .txt, or say --format", path.display()
+        "{}: no format is known by this name; end it in .svg, .folded, .pb.gz, .pprof or .txt, or say --format", path.display()
     )]
     UnknownFormat {
         /// Which.
         path: PathBuf,
     },
     /// An output that cannot show a comparison.
-    #[error("{}: a folded file cannot hold a difference; write it without --diff", path.display())]
+    #[error("{}: this format cannot hold a difference; write it without --diff", path.display())]
     NoDiffFormat {
         /// Which.
         path: PathBuf,

@@ -27,6 +27,22 @@ pub enum Grouping {
     Label(String),
 }
 
+impl Grouping {
+    /// What outputs call it that label samples.
+    #[must_use]
+    pub fn label_key(&self) -> &str {
+        match self {
+            Self::Process => "process",
+            Self::Thread => "thread",
+            Self::Cpu => "cpu",
+            Self::Host => "host",
+            Self::Cgroup => "cgroup",
+            Self::Module => "module",
+            Self::Label(key) => key,
+        }
+    }
+}
+
 impl FromStr for Grouping {
     type Err = String;
 

@@ -8,7 +8,7 @@
 //! (`cached_symbols` asks the files, or `symbol_cache` in their place), `stacks` makes a call tree of
 //! it, `naming` and `modules` count what has names, `diff` compares two, `story` puts the difference
 //! into words. `report`, `bill` (what missing names cost), `diff_report`, `fetched` and `caption` say
-//! it; `run` does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize
+//! it, `export` to other tools; `run` does it all for a command line. `lookup` is the look-up on its own: `analyze symbolize
 //! FILE`.
 //!
 //! ```no_run
@@ -26,6 +26,7 @@ mod addresses;
 mod analysis;
 mod bill;
 mod cached_symbols;
+mod callers;
 mod caption;
 mod cli;
 mod collapse;
@@ -34,6 +35,7 @@ mod comparison;
 mod diff;
 mod diff_report;
 mod error;
+mod export;
 mod fetched;
 mod filter;
 mod findings;
@@ -54,6 +56,7 @@ mod naming;
 mod output;
 mod passing;
 mod paths;
+mod placed;
 mod plan;
 mod prefetch;
 mod processes;
@@ -73,6 +76,7 @@ mod wording;
 pub use account::{Account, Spans};
 pub use analysis::{Analysis, Input, ProcessUse, Question, Recorded, analyze};
 pub use cached_symbols::{Answer, CachedSymbols, Names};
+pub use callers::{Around, FunctionPattern, around, around_in_diff};
 pub use cli::{Cli, Command, FilterOptions, Format, SymbolOptions, Symbolize};
 pub use collapse::{Apart, Cell, Cells, Grid, SampleGroup, Sum, collapse};
 pub use comparison::{Comparing, Comparison, FailOn, Gate};
@@ -96,6 +100,7 @@ pub use lookup::symbolize;
 pub use measure::{Measure, Quantity};
 pub use modules::{ModuleUse, Weight};
 pub use naming::Naming;
+pub use placed::{Line, Location, Placed, PlacedModule, PlacedStack};
 pub use plan::{Destination, Output, Plan, View};
 pub use run::{Outcome, run};
 pub use sieve::Sieve;

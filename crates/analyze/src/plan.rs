@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::Error;
 use crate::analysis::Question;
+use crate::callers::FunctionPattern;
 use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
 use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
@@ -23,12 +24,16 @@ pub struct Plan {
     pub bases: Vec<InputPath>,
     /// What is printed and written, in order.
     pub outputs: Vec<Output>,
+    /// The function of [`View::Callers`].
+    pub callers_of: Option<FunctionPattern>,
     /// Title of pictures, where one was given.
     pub title: Option<String>,
     /// Which samples count, of every input.
     pub filter: Filter,
     /// What is asked of the recordings.
     pub question: Question,
+    /// Whether pictures and folded stacks begin with what costs, callers behind it.
+    pub inverted: bool,
     /// What is asked of a comparison.
     pub comparing: Comparing,
     /// Where programs and debug files are looked for.
@@ -55,12 +60,18 @@ pub enum View {
     Summary,
     /// The functions that cost most, this many.
     Top(usize),
+    /// The heaviest call paths.
+    Tree,
+    /// Who calls a function ([`Plan::callers_of`]), and what it calls.
+    Callers,
     /// What the files hold.
     Info,
     /// The flamegraph.
     Svg,
     /// One line for each stack.
     Folded,
+    /// pprof's format.
+    Pprof,
 }
 
 /// Where it goes.
@@ -89,13 +100,17 @@ impl Plan {
         for output in &outputs {
             spare_inputs(output, inputs.iter().chain(&bases).map(|input| &input.path))?;
         }
+        let mut question = question(cli)?;
+        question.locations = outputs.iter().any(|output| output.view == View::Pprof);
         Ok(Self {
             inputs,
             bases,
             outputs,
+            callers_of: cli.callers.as_deref().map(FunctionPattern::new),
             title: cli.title.clone(),
             filter: filter(&cli.filters)?,
-            question: question(cli)?,
+            question,
+            inverted: cli.inverted,
             comparing: Comparing {
                 scale: cli.scale,
                 work: cli.work.zip(cli.diff_work).map(|(new, base)| [new, base]),
@@ -186,6 +201,7 @@ fn question(cli: &Cli) -> Result<Question, Error> {
         },
         event: cli.event.clone(),
         steps: if cli.diff.is_empty() { 1 } else { COMPARED_STEPS },
+        locations: false,
     })
 }
 
@@ -211,6 +227,12 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
     if let Some(rows) = cli.top {
         print(View::Top(rows));
     }
+    if cli.tree {
+        print(View::Tree);
+    }
+    if cli.callers.is_some() {
+        print(View::Callers);
+    }
     for path in &cli.output {
         let stdout = path.as_os_str() == STDIN;
         let named = if stdout { Some(Format::Txt) } else { Format::of(path) };
@@ -218,12 +240,14 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
             (Some(format), _) | (None, Some(format)) => format,
             (None, None) => return Err(Error::UnknownFormat { path: path.clone() }),
         };
-        if format == Format::Folded && !cli.diff.is_empty() {
+        let one_sided = matches!(format, Format::Folded | Format::Pprof);
+        if one_sided && !cli.diff.is_empty() {
             return Err(Error::NoDiffFormat { path: path.clone() });
         }
         let view = match format {
             Format::Svg => View::Svg,
             Format::Folded => View::Folded,
+            Format::Pprof => View::Pprof,
             Format::Txt => View::Summary,
         };
         let to = if stdout { Destination::Stdout } else { Destination::File(path.clone()) };

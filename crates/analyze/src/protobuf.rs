@@ -164,14 +164,12 @@ impl Iterator for Numbers<'_> {
     }
 }
 
-#[cfg(test)]
 /// A message in the making. Fields that hold 0 or nothing are left out, as the format wants it.
 #[derive(Clone, Default, Debug)]
 pub struct Message {
     bytes: Vec<u8>,
 }
 
-#[cfg(test)]
 impl Message {
     /// An integer.
     pub fn number(&mut self, field: u32, number: u64) -> &mut Self {

@@ -12,6 +12,17 @@ use crate::wording::{count, counted, hertz, number, percent, seconds, utc, utc_s
 /// One fact with its label; the text is not escaped.
 pub type Line = (&'static str, String);
 
+/// Unix time at which the first of the inputs begins, where one says so.
+#[must_use]
+pub fn started_realtime_ns(analysis: &Analysis) -> Option<u64> {
+    let recorded = analysis.recordings.iter().filter_map(|recording| {
+        let covered = recording.observed.bounds()?;
+        let clock = recording.facts.clock;
+        (clock != Clock::default()).then(|| clock.to_realtime_ns(covered.start))
+    });
+    recorded.chain(analysis.given.iter().filter_map(|input| input.started_realtime_ns)).min()
+}
+
 /// One input: what is known of it, and what it lost.
 pub struct Source<'a> {
     /// The file.

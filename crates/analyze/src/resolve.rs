@@ -23,12 +23,29 @@ pub struct Resolved {
     /// The physical function first, what was inlined into it after it. One frame that says why when
     /// there is no name.
     pub frames: Vec<FrameId>,
+    /// Where in each of them; empty where nothing is known.
+    pub lines: Box<[Lines]>,
     /// Index of [`Addresses::groups`].
     pub group: u32,
     /// Why there is no name.
     pub no_name: Option<NoName>,
     /// Whether a frame-pointer walk that comes through here finds the function's caller.
     pub caller: Caller,
+}
+
+/// Where in a function.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Lines {
+    /// Line of the address, or of the inlined call; 0: not known.
+    pub line: u32,
+    /// Line on which the function begins; 0: not known.
+    pub start_line: u32,
+}
+
+impl Lines {
+    fn of(frame: &SourceFrame) -> Self {
+        Self { line: frame.line.unwrap_or(0), start_line: frame.start_line.unwrap_or(0) }
+    }
 }
 
 /// What a frame-pointer walk can say of a function's caller, when it stands at a given address.
@@ -338,13 +355,22 @@ impl Shape {
     fn intern(&self, answer: Answer, group: u32, frames: &mut FrameTable) -> Resolved {
         match answer.names {
             Ok(names) if !names.is_empty() => {
+                let lines: Box<[Lines]> = names.iter().rev().map(Lines::of).collect();
+                let known = lines.iter().any(|line| *line != Lines::default());
+                let lines = if known { lines } else { [].into() };
                 let ids = names.into_iter().rev().map(|n| frames.intern(self.named(n))).collect();
-                Resolved { frames: ids, group, no_name: None, caller: answer.caller }
+                Resolved { frames: ids, lines, group, no_name: None, caller: answer.caller }
             }
             names => {
                 let reason = names.err().unwrap_or(NoName::OutOfRange);
                 let id = frames.intern(self.nameless(reason));
-                Resolved { frames: vec![id], group, no_name: Some(reason), caller: answer.caller }
+                Resolved {
+                    frames: vec![id],
+                    lines: [].into(),
+                    group,
+                    no_name: Some(reason),
+                    caller: answer.caller,
+                }
             }
         }
     }

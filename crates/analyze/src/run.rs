@@ -1,24 +1,27 @@
 //! Does what the plan says: reads, analyzes, compares, writes.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::io::IsTerminal;
 
-use profile::{EventId, Warning};
+use profile::{CallTree, EventId, Warning};
 use render::SvgOptions;
 use render::safe_text::clean;
-use render::terminal::TableOptions;
+use render::terminal::{TableOptions, call_tree, diff_tree};
 
 use crate::account::Account;
 use crate::analysis::{Analysis, Input, analyze};
+use crate::callers::{around, around_in_diff};
 use crate::collapse::{Apart, collapse};
 use crate::comparison::{Comparison, Gate};
 use crate::import::Recording;
 use crate::inputs::{self, Inputs};
 use crate::keep::Keep;
 use crate::locate::Locator;
+use crate::placed::Placed;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::symbol_cache::SymbolCache;
-use crate::{Error, caption, diff_report, info, output, provenance, report};
+use crate::{Error, caption, diff_report, export, info, output, provenance, report};
 
 /// How it went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,9 +52,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
     for output in &plan.outputs {
         let content = job.view(output)?;
         match &output.to {
-            Destination::Stdout => output::print(content.as_bytes())?,
+            Destination::Stdout => output::print(&content)?,
             Destination::File(path) => {
-                output::replace(path, content.as_bytes())?;
+                output::replace(path, &content)?;
                 eprintln!("wrote {}", clean(&path.display().to_string()));
             }
         }
@@ -151,14 +154,24 @@ impl Job<'_> {
         Ok(self.results.get_or_init(|| results))
     }
 
-    fn view(&mut self, output: &Output) -> Result<String, Error> {
+    fn view(&mut self, output: &Output) -> Result<Vec<u8>, Error> {
         match output.view {
             View::Info => Ok(self.info()),
             View::Summary => self.summary(&output.to),
             View::Top(rows) => self.top(rows, &output.to),
+            View::Tree => self.tree(&output.to),
+            View::Callers => self.callers(&output.to),
             View::Svg => self.svg(),
             View::Folded => self.folded(),
+            View::Pprof => return self.pprof(),
         }
+        .map(String::into_bytes)
+    }
+
+    fn pprof(&self) -> Result<Vec<u8>, Error> {
+        let after = &self.results()?.after;
+        let nothing = Placed::default();
+        Ok(export::pprof::profile(after, after.placed.as_ref().unwrap_or(&nothing)))
     }
 
     fn info(&self) -> String {
@@ -194,6 +207,46 @@ impl Job<'_> {
         Ok(out)
     }
 
+    fn tree(&self, to: &Destination) -> Result<String, Error> {
+        let results = self.results()?;
+        let table = TableOptions { rows: TREE_ROWS, ..table_options(to) };
+        let mut out = String::new();
+        report::warnings(&mut out, &results.warnings(), true);
+        out.push_str(&match &results.compared {
+            None => {
+                let caption = caption::of_profile(&results.after, None);
+                call_tree(&results.after.tree, &caption, &table)
+            }
+            Some(c) => diff_tree(&c.diff.tree, &table),
+        });
+        Ok(out)
+    }
+
+    fn callers(&self, to: &Destination) -> Result<String, Error> {
+        let Some(wanted) = &self.plan.callers_of else { return Ok(String::new()) };
+        let results = self.results()?;
+        let table = TableOptions { rows: TREE_ROWS, ..table_options(to) };
+        let mut out = String::new();
+        report::warnings(&mut out, &results.warnings(), true);
+        let (name, callers, callees) = match &results.compared {
+            None => {
+                let around = around(&results.after.tree, wanted)?;
+                let caption = caption::of_profile(&results.after, None);
+                let text = |tree| call_tree(tree, &caption, &table);
+                (around.name, text(&around.callers), text(&around.callees))
+            }
+            Some(c) => {
+                let around = around_in_diff(&c.diff.tree, wanted)?;
+                let text = |tree| diff_tree(tree, &table);
+                (around.name, text(&around.callers), text(&around.callees))
+            }
+        };
+        let name = clean(&name);
+        out.push_str(&format!("Callers of {name}, below each of them its own\n{callers}\n"));
+        out.push_str(&format!("What {name} calls\n{callees}"));
+        Ok(out)
+    }
+
     fn svg(&self) -> Result<String, Error> {
         let results = self.results()?;
         let title = self.plan.title.as_deref();
@@ -201,19 +254,32 @@ impl Job<'_> {
         Ok(match &results.compared {
             None => {
                 let caption = caption::of_profile(&results.after, title);
-                render::svg::flamegraph(&results.after.tree, &caption, &options)
+                let tree = self.shown_tree(&results.after);
+                render::svg::flamegraph(&tree, &caption, &options)
             }
             Some(c) => {
                 let caption = caption::of_diff(&c.before, &results.after, &c.diff, &c.story, title);
-                render::svg::diff_flamegraph(&c.diff.tree, &caption, &options)
+                let tree = match self.plan.inverted {
+                    true => Cow::Owned(c.inverted(&results.after)),
+                    false => Cow::Borrowed(&c.diff.tree),
+                };
+                render::svg::diff_flamegraph(&tree, &caption, &options)
             }
         })
+    }
+
+    fn shown_tree<'t>(&self, analysis: &'t Analysis) -> Cow<'t, CallTree> {
+        match self.plan.inverted {
+            true => Cow::Owned(analysis.tree.inverted().0),
+            false => Cow::Borrowed(&analysis.tree),
+        }
     }
 
     fn folded(&self) -> Result<String, Error> {
         let mut folded = Vec::new();
         let failed = |source| Error::Write { path: "folded stacks".into(), source };
-        render::folded::write(&self.results()?.after.tree, &mut folded).map_err(failed)?;
+        let tree = self.shown_tree(&self.results()?.after);
+        render::folded::write(&tree, &mut folded).map_err(failed)?;
         Ok(String::from_utf8_lossy(&folded).into_owned())
     }
 }
@@ -228,6 +294,9 @@ fn account(recording: &Recording) -> Account {
 fn input_names(plan: &Plan) -> Vec<String> {
     plan.inputs.iter().map(|input| input.path.display().to_string()).collect()
 }
+
+/// Call paths that a tree shows at most.
+const TREE_ROWS: usize = 100;
 
 /// Width of tables where no terminal sets one.
 const FILE_WIDTH: usize = 120;

@@ -16,6 +16,7 @@ use crate::collapse::Cell;
 use crate::group::Groups;
 use crate::naming::Named;
 use crate::paths::{Paths, Unwound};
+use crate::placed::Place;
 use crate::resolve::{Caller, Resolution};
 
 /// Which frames are shown.
@@ -63,6 +64,8 @@ impl Wholeness {
 pub struct Chain {
     /// Root first, beginning with the process or what stands in its place.
     pub frames: Vec<FrameId>,
+    /// Which of them addresses have become, root first.
+    pub places: Vec<Place>,
     /// How much of it is there.
     pub wholeness: Wholeness,
     /// The group whose code is the cause, where not all is there.
@@ -140,6 +143,7 @@ impl Chains<'_> {
         let repaired = unwound.is_some_and(|unwound| unwound.repaired);
         let mut chain = Chain {
             frames: self.groups.frames(cell, frames),
+            places: Vec::new(),
             wholeness: if repaired { Wholeness::Repaired } else { Wholeness::Complete },
             cause: None,
             mendable: false,
@@ -169,7 +173,10 @@ impl Chains<'_> {
         for id in kernel {
             self.push(&mut chain, id, self.shape.kernel, frames);
         }
+        let before = chain.frames.len();
         self.groups.insert_module(&mut chain.frames, frames);
+        let inserted = (chain.frames.len() - before) as u32;
+        chain.places.iter_mut().for_each(|place| place.first += inserted);
         chain
     }
 
@@ -283,7 +290,10 @@ impl Chains<'_> {
         if shown {
             let inlines = self.shape.inlines;
             let wanted = |frame: &&FrameId| inlines || !frames.get(**frame).inlined;
+            let first = chain.frames.len() as u32;
             chain.frames.extend(resolved.frames.iter().filter(wanted));
+            let count = chain.frames.len() as u32 - first;
+            chain.places.push(Place { address: id, first, count });
         }
         chain.leaf = match (resolved.no_name, resolved.frames.last()) {
             (None, Some(innermost)) => Ok(frames.get(*innermost).source),

@@ -15,9 +15,10 @@ use crate::keep::LeftOut;
 use crate::measure::Measure;
 use crate::modules::{self, GroupWeight};
 use crate::naming::Naming;
+use crate::placed::{Collector, Trail};
 use crate::processes::ProcessNames;
 use crate::resolve::Resolution;
-use crate::sieve::{Sieve, Sieving};
+use crate::sieve::Sieving;
 use crate::stacks::{Chain, Chains, Wholeness};
 
 /// What is summed over all cells.
@@ -35,15 +36,16 @@ pub struct Totals<'a> {
     lacking: BTreeMap<(Wholeness, u32), u64>,
     naming: Naming,
     groups: Vec<GroupWeight>,
+    placed: Option<Collector<'a>>,
 }
 
 impl<'a> Totals<'a> {
     /// Nothing yet, over frames interned before.
     #[must_use]
-    pub fn new(frames: FrameTable, addresses: &'a Addresses, sieve: &'a Sieve) -> Self {
+    pub fn new(frames: FrameTable, addresses: &'a Addresses, question: &'a Question) -> Self {
         Self {
             addresses,
-            sieving: Sieving::new(sieve),
+            sieving: Sieving::new(&question.sieve),
             tree: CallTree::with_frames(frames),
             timeline: Timeline::default(),
             total: Sum::default(),
@@ -54,6 +56,7 @@ impl<'a> Totals<'a> {
             lacking: BTreeMap::new(),
             naming: Naming::default(),
             groups: vec![GroupWeight::default(); addresses.groups.len()],
+            placed: question.locations.then(|| Collector::new(addresses, &question.by)),
         }
     }
 
@@ -71,6 +74,7 @@ impl<'a> Totals<'a> {
         for cells in cells.rows.chunk_by(same) {
             let mut chain = chains.chain(&cells[0], &mut self.tree.frames);
             let sum = cells.iter().fold(Sum::default(), |sum, cell| sum.merge(cell.sum()));
+            let all = self.placed.is_some().then(|| chain.frames.clone());
             let passes = wanted.as_ref().is_none_or(|wanted| wanted.has(&chain, &cells[0]));
             if !passes || !self.sieving.pass(&mut chain.frames, &self.tree.frames) {
                 let left_out = &mut self.filtered[LeftOut::Stack as usize];
@@ -85,6 +89,13 @@ impl<'a> Totals<'a> {
                 weight: cell.weight,
             }));
             self.count(chains.recording, &cells[0], &chain, sum);
+            if let (Some(placed), Some(all)) = (&mut self.placed, all) {
+                let process = chains.groups.tables.process(cells[0].process);
+                let pid = process.map_or(0, |process| process.pid.0);
+                let (places, shown) = (&chain.places, &chain.frames);
+                let trail = Trail { frames: &all, places, shown, pid, labels: Vec::new() };
+                placed.add(trail, sum, &self.tree.frames);
+            }
         }
     }
 
@@ -115,6 +126,17 @@ impl<'a> Totals<'a> {
                         self.timeline.rows.push(TimeRow { node, cell, weight: sum.weight });
                         self.naming.add(chain.leaf, sum.weight);
                         self.total = self.total.merge(sum);
+                        if let Some(placed) = &mut self.placed {
+                            let frames = &chain.frames;
+                            let trail = Trail {
+                                frames,
+                                places: &[],
+                                shown: frames,
+                                pid: 0,
+                                labels: Vec::new(),
+                            };
+                            placed.add(trail, sum, &self.tree.frames);
+                        }
                     } else {
                         left_out = Some(LeftOut::Stack);
                     }
@@ -166,6 +188,8 @@ impl<'a> Totals<'a> {
         resolution: &Resolution,
     ) -> Analysis {
         self.timeline.unite();
+        let frames = &self.tree.frames;
+        let placed = self.placed.take().map(|placed| placed.finish(resolution, frames));
         Analysis {
             total: self.total,
             filtered: self.filtered,
@@ -185,6 +209,7 @@ impl<'a> Totals<'a> {
             fetched: None,
             refused_debug_files: Vec::new(),
             recordings: recorded,
+            placed,
             given: Vec::new(),
             measure: Measure::cpu_time(),
         }

@@ -116,6 +116,21 @@ impl CallTree {
         children
     }
 
+    /// The same stacks with their leaves at the root: who calls what costs. Beside it, for each node with
+    /// weight of its own, the node that has it there.
+    #[must_use]
+    pub fn inverted(&self) -> (Self, Vec<u32>) {
+        let mut inverted = Self::with_frames(self.frames.clone());
+        let mut places = vec![Self::ROOT; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().filter(|(_, n)| n.self_weight > 0) {
+            let mut path = self.path(index as u32);
+            path.reverse();
+            places[index] = inverted.path_to(&path);
+            inverted.add_self(places[index], node.self_weight);
+        }
+        (inverted, places)
+    }
+
     /// Frames from the root's child down to `node`.
     #[must_use]
     pub fn path(&self, node: u32) -> Vec<FrameId> {
@@ -204,5 +219,23 @@ mod tests {
         let tree = tree(&[(&stack, 2)]);
         assert_eq!(function(&tree, "f0"), (0, 2));
         assert_eq!(tree.path(10_000).len(), 10_000);
+    }
+
+    #[test]
+    fn an_inverted_tree_begins_with_what_costs() {
+        let mut tree = CallTree::new();
+        let [main, parse, copy] = ["main", "parse", "copy"]
+            .map(|name| tree.frames.intern(Frame::new(name, "m", FrameKind::User)));
+        tree.add(&[main, parse, copy], 5);
+        tree.add(&[main, copy], 2);
+        tree.add(&[main], 1);
+        let (inverted, places) = tree.inverted();
+        let roots: Vec<(FrameId, u64)> = inverted.children()[0]
+            .iter()
+            .map(|root| (inverted.nodes()[*root as usize].frame, inverted.totals()[*root as usize]))
+            .collect();
+        assert_eq!(roots, [(main, 1), (copy, 7)]);
+        assert_eq!(inverted.path(places[3]), [copy, parse, main]);
+        assert_eq!(inverted.total(), tree.total());
     }
 }

@@ -49,7 +49,7 @@ pub use id::{
 pub use ledger::{Cost, CpuLedger, DropCause, Ledger};
 pub use module::{BuildId, BuildIdFrom, Module, ModuleKind, Segment};
 pub use process::{Cgroup, Exit, LabelSet, Mapping, Process, Thread};
-pub use slice::{Kept, KeptValue, REGISTER_PLACES, Slice};
+pub use slice::{Kept, KeptValue, REGISTER_PLACES, Slice, strip_signature};
 pub use stack::{Node, Nodes, Stack, StackEnd, Stacks};
 pub use symbol::{HostSymbol, SymbolFrom};
 pub use tables::Tables;

@@ -60,6 +60,14 @@ impl Kept {
     }
 }
 
+/// Of a word of an ARM64 program the address: return addresses may be signed there, in the bits that
+/// addresses of user code do not use (`-mbranch-protection`, which distributions compile with).
+#[must_use]
+pub fn strip_signature(word: u64) -> u64 {
+    const ADDRESS_BITS: u32 = 48;
+    word & ((1 << ADDRESS_BITS) - 1)
+}
+
 /// A bit for each word of a slice: whether it is code.
 struct CodeWords([u64; MAX_WORDS / 64]);
 

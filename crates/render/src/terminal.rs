@@ -3,12 +3,15 @@
 //! Whether to colour (a terminal, no `NO_COLOR`) and how wide it is are the caller's to find out.
 //! Names pass [`crate::safe_text`]: no escape sequence reaches the terminal that is not ours.
 
+mod tree;
+
 use std::fmt::Write as _;
 
 use profile::{CallTree, Caption, FrameKind, Grade};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{amount, safe_text, shorten};
+pub use tree::{call_tree, diff_tree};
 
 /// How a table is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +90,7 @@ pub fn top_functions(
                 figure(f.total_weight),
                 share(f.total_weight),
             ],
+            lead: String::new(),
             name: frame.name.to_string(),
             module: frame.module.to_string(),
             style: match frame.kind {
@@ -152,6 +156,7 @@ pub fn diff_functions(rows: &[DiffRow<'_>], unit: &str, options: &TableOptions) 
                 amount::three_digits(row.after),
                 row.label.clone(),
             ],
+            lead: String::new(),
             name: row.name.to_owned(),
             module: row.module.to_owned(),
             style,
@@ -172,6 +177,8 @@ struct Columns {
 
 struct Row {
     numbers: Vec<String>,
+    /// What stands before the name: the branches of a tree.
+    lead: String,
     name: String,
     module: String,
     style: &'static str,
@@ -194,8 +201,10 @@ impl Columns {
         writeln!(out, "{}", styled(head.trim_end(), BOLD, options.color)).expect("a string");
         for row in rows {
             let numbers = aligned(&row.numbers, &widths);
-            let name = named(row, left);
-            let line = styled(&format!("{numbers}{}", name.0), row.style, options.color);
+            let lead: String = row.lead.chars().take(left / 2).collect();
+            let name = named(row, left - lead.chars().count());
+            let text = format!("{numbers}{lead}{}", name.0);
+            let line = styled(&text, row.style, options.color);
             let module = match name.1 {
                 Some(module) => format!("  {}", styled(&module, DIM, options.color)),
                 None => String::new(),

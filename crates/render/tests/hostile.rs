@@ -5,7 +5,9 @@ mod strict_xml;
 use std::collections::BTreeSet;
 
 use profile::{CallTree, Caption, DiffNode, DiffTree, Frame, FrameId, FrameKind, Grade, Warning};
-use render::terminal::{DiffRow, SortBy, TableOptions, diff_functions, top_functions};
+use render::terminal::{
+    DiffRow, SortBy, TableOptions, call_tree, diff_functions, diff_tree, top_functions,
+};
 use render::{SvgOptions, folded, svg};
 use strict_xml::shape;
 
@@ -164,7 +166,20 @@ fn two_hundred_hostile_names_stay_one_line_of_a_table() {
             label: String::new(),
         };
         let diff = diff_functions(&[row], "cores", &options);
-        for table in [top, diff] {
+        let calls = call_tree(&tree, &Caption::default(), &options);
+        let node = |before_total, after_total| DiffNode {
+            parent: 0,
+            frame: id,
+            before_self: 0.0,
+            before_total,
+            after_self: 0.0,
+            after_total,
+            grade: Grade::Grew,
+        };
+        let nodes = vec![node(1.0, 2.0), node(1.0, 2.0)];
+        let changes =
+            diff_tree(&DiffTree { frames: tree.frames.clone(), nodes, unit: "cores" }, &options);
+        for table in [top, diff, calls, changes] {
             assert_harmless(&table, &name);
             assert_eq!(table.lines().count(), 2, "{name:?}: {table}");
         }

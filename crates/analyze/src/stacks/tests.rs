@@ -31,7 +31,7 @@ fn resolved(code: &str, frames: &mut FrameTable) -> Resolved {
             frames.intern(frame)
         })
         .collect();
-    Resolved { frames: ids, group: u32::from(module != "m"), no_name, caller }
+    Resolved { frames: ids, lines: [].into(), group: u32::from(module != "m"), no_name, caller }
 }
 
 /// The chain of one stack: user and kernel addresses root first, in words.

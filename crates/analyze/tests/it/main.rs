@@ -11,6 +11,8 @@ mod lookup;
 mod made;
 mod named;
 mod perf_data;
+mod pprof;
 mod summary;
 mod testdata;
 mod unwind;
+mod views;

@@ -2,6 +2,8 @@
 //! construction. Needs gcc and g++ (Debian packages of these names) and an x86-64 Linux.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
 
+#[cfg(feature = "campaign")]
+mod gdb_campaign;
 mod traced;
 
 use std::collections::BTreeSet;

@@ -94,14 +94,20 @@ impl Traced {
         let (samples, maps) = (file("samples"), file("maps"));
         let status = Command::new(program).arg(what).arg(&samples).arg(&maps).status().unwrap();
         assert!(status.success(), "{} {what}: {status}", program.display());
+        let bytes = std::fs::read(&samples).unwrap();
+        std::fs::remove_file(samples).unwrap();
+        Self::read(&bytes, &std::fs::read_to_string(maps).unwrap())
+    }
+
+    /// Takes what was sampled, and what was mapped.
+    pub fn read(samples: &[u8], maps: &str) -> Self {
         let mut traced = Self {
-            samples: read_samples(&std::fs::read(&samples).unwrap()),
+            samples: read_samples(samples),
             mappings: Vec::new(),
             modules: Vec::new(),
             rules: RefCell::default(),
         };
-        std::fs::remove_file(samples).unwrap();
-        traced.read_maps(&std::fs::read_to_string(maps).unwrap());
+        traced.read_maps(maps);
         traced
     }
 
@@ -134,7 +140,8 @@ impl Traced {
         self.modules.push(Module { segments, symbols: Symbols::new(files).unwrap() });
     }
 
-    fn code(&self, address: u64) -> Option<(ModuleId, u64)> {
+    /// Whose code an address is, and where in it.
+    pub fn code(&self, address: u64) -> Option<(ModuleId, u64)> {
         let at = self.mappings.iter().find(|m| m.start <= address && address < m.end)?;
         Some((at.module, address - at.start + at.offset))
     }

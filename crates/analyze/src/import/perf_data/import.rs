@@ -42,8 +42,8 @@ pub(super) struct Import<W: Write> {
     ledger: FxHashMap<(usize, u32), CpuLedger>,
     /// Of each event: lost by what buffers say, and by what is counted otherwise.
     lost: Vec<(u64, u64)>,
-    /// Of each event: the weight of its samples.
-    weights: Vec<u64>,
+    /// Of all samples: archives hold no larger sum.
+    weight: u64,
     /// First and last time of samples, and until when they are written.
     times_ns: Option<(u64, u64)>,
     flushed_ns: u64,
@@ -125,7 +125,7 @@ impl<W: Write> Import<W> {
             rows: Rows::new(&about),
             ledger: FxHashMap::default(),
             lost: vec![(0, 0); events],
-            weights: vec![0; events],
+            weight: 0,
             times_ns: None,
             flushed_ns: 0,
             bad_records: 0,
@@ -217,7 +217,7 @@ impl<W: Write> Import<W> {
         let event = event.unwrap_or(0);
         let weight = sample.and_then(|sample| {
             let weight = attribute.weight(sample.period);
-            Some((weight, self.weights[event].checked_add(weight)?))
+            Some((weight, self.weight.checked_add(weight)?))
         });
         let (Some(sample), Some((weight, sum))) = (sample, weight) else {
             let line = self.line(event, 0);
@@ -233,7 +233,7 @@ impl<W: Write> Import<W> {
             self.line(event, cpu).idle += 1;
             return Ok(());
         }
-        self.weights[event] = sum;
+        self.weight = sum;
         let (thread, stack) = self.rows.sampled(&mut self.writer, attribute, &sample, record.misc);
         self.writer.sample(&archive::Sample {
             event: EventId(event as u32 + 1),
@@ -326,75 +326,5 @@ fn add_feature(about: &mut About, record: Record<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::attribute::Attribute;
-    use super::super::sideband::Mapped;
-    use super::*;
-
-    const CODE: u64 = 0x10_0000;
-    const WORDS: usize = 8191;
-
-    /// An import of samples that copy the stack, of a process that has code from [`CODE`] on.
-    fn import() -> Import<Vec<u8>> {
-        let mut about = About { arch: "x86_64".into(), ..About::default() };
-        let mut event = Attribute::default();
-        event.sample_type = field::TID | field::REGS_USER | field::STACK_USER;
-        event.user_registers = 1 << 7 | 1 << 8;
-        about.attributes.push(event);
-        let mut import = Import::new(about, &[], Vec::new()).unwrap();
-        let code = Mapped {
-            pid: 1,
-            is_kernel: false,
-            is_executable: true,
-            start: CODE,
-            bytes: CODE,
-            file_offset: 0,
-            dev: (0, 0),
-            inode: 0,
-            inode_generation: 0,
-            build_id: profile::BuildId::default(),
-            path: b"/usr/bin/program",
-        };
-        import.rows.follow(&mut import.writer, &import.about, Sideband::Mapped(code), 0);
-        import
-    }
-
-    /// A sample whose stack is full of return addresses, or none.
-    fn sample(import: &mut Import<Vec<u8>>, return_to: Option<u64>) {
-        let words = if return_to.is_some() { WORDS } else { 0 };
-        let mut longs = vec![1 << 32 | 1, 2, 0x7fff_0000, CODE + 1, words as u64 * 8];
-        longs.extend(return_to.iter().cycle().take(words));
-        longs.extend(return_to.map(|_| words as u64 * 8));
-        let body: Vec<u8> = longs.iter().flat_map(|long: &u64| long.to_le_bytes()).collect();
-        import.sample(1, Record { kind: kind::SAMPLE, misc: 0, body: &body }).unwrap();
-    }
-
-    #[test]
-    fn copies_of_the_stack_are_written_before_they_take_much_memory() {
-        let mut import = import();
-        for _ in 0..100 {
-            sample(&mut import, Some(CODE + 5));
-        }
-        assert_eq!(import.rows.stacks.pending_slice_words(), WORDS, "all are one row");
-        let mut most = 0;
-        for n in 0..100 {
-            sample(&mut import, Some(CODE + 6 + n));
-            most = most.max(import.rows.stacks.pending_slice_words());
-        }
-        assert!(most < FLUSH_SLICE_WORDS && most > FLUSH_SLICE_WORDS - WORDS, "{most}");
-        assert!(import.writer.pending_samples() <= FLUSH_SLICE_WORDS / WORDS);
-        let (bytes, _) = import.finish(Vec::new()).unwrap();
-        let archive = archive::Archive::from_bytes(bytes).unwrap();
-        assert_eq!(archive.tables().stacks.len(), 101);
-    }
-
-    #[test]
-    fn without_a_copy_of_the_stack_the_leaf_stays() {
-        let mut import = import();
-        sample(&mut import, None);
-        let (bytes, _) = import.finish(Vec::new()).unwrap();
-        let archive = archive::Archive::from_bytes(bytes).unwrap();
-        let mut nodes = archive.tables().nodes.iter();
-        assert_eq!(nodes.next().map(|(_, node)| node.address), Some(1));
-    }
-}
+#[path = "import_tests.rs"]
+mod tests;

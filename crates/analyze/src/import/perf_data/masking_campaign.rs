@@ -35,7 +35,7 @@ use crate::{Locator, Recording, Search};
 /// What is recorded, of `testdata/load`.
 const LOADS: [&str; 8] =
     ["python", "compiler", "rustc", "postgresql", "nginx", "cpp", "cgo", "handlers"];
-const SECONDS: &str = "15";
+const SECONDS: &str = "20";
 const HZ: &str = "1999";
 const SAMPLES: u64 = 100_000;
 

@@ -2,7 +2,7 @@
 //! addresses, and of the pointers into the same stack those that can be of a frame
 //! ([`Slice::drop_pointers_of_no_frame`]).
 
-use profile::{Kept, KeptValue, ModuleId, Slice};
+use profile::{Kept, KeptValue, ModuleId, Slice, strip_signature};
 
 use super::bytes::Words;
 
@@ -91,7 +91,8 @@ impl Registers {
                 return Some(KeptValue::Stack(distance));
             }
             // Code may be as close above a thread's stack as the stack's own end.
-            match code(word) {
+            let address = if self == AARCH64 { strip_signature(word) } else { word };
+            match code(address) {
                 Some((module, address)) => Some(KeptValue::Code { module, address }),
                 None => (distance <= copied + STACK_BYTES).then_some(KeptValue::Stack(distance)),
             }
@@ -150,6 +151,26 @@ mod tests {
         assert_eq!(X86_64.kept(mask), [3, 6, 15]);
         assert!(X86_64.mask(mask & !(1 << 7), registers, stack, code).is_none());
         assert!(X86_64.mask(mask, Words(&[]), stack, code).is_none());
+    }
+
+    #[test]
+    fn signatures_of_arm64_are_no_part_of_an_address() {
+        let (x30, sp) = (30u32, 31);
+        let registers = bytes(&[0x002b_0000_0040_0010, 0x7000]);
+        let stack = bytes(&[0x7b00_0000_0040_0020, 0x40_0030]);
+        let code = |word: u64| (word >> 12 == 0x400).then_some((ModuleId(1), word));
+        let mask = (1 << x30) | (1 << sp);
+        let slice = AARCH64.mask(mask, Words(&registers), Words(&stack), code).unwrap();
+        let of = |address| KeptValue::Code { module: ModuleId(1), address };
+        let word = |words, value| Kept { place: Kept::place_of_word(words), value };
+        assert_eq!(
+            slice.kept,
+            [
+                Kept { place: x30, value: of(0x40_0010) },
+                word(0, of(0x40_0020)),
+                word(1, of(0x40_0030)),
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! Outputs that other tools read.
+
+pub mod pprof;
