@@ -359,6 +359,18 @@ pub fn analyze(
     }
     analysis.fetched = fetched;
     analysis.refused_debug_files = locator.refused_debug_files();
+    let left_out = analysis.filtered.iter().any(|sum| sum.weight > 0);
+    if analysis.total.weight == 0 && left_out {
+        let mut filters: Vec<String> = inputs.iter().map(|i| i.filter.describe()).collect();
+        filters.retain(|filter| !filter.is_empty());
+        filters.dedup();
+        if !question.sieve.is_empty() {
+            filters.push("--focus or --ignore".into());
+        }
+        let filter = if filters.is_empty() { "that time".into() } else { filters.join("; ") };
+        let recorded = some_of(names.iter().flat_map(ProcessNames::all).collect());
+        return Err(Error::NothingLeft { filter, recorded });
+    }
     Ok(analysis)
 }
 

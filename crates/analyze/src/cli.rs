@@ -213,6 +213,7 @@ pub struct FilterOptions {
 
     /// Only the last part of each recording, this long: 5m, 90s.
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["from", "to"])]
+    #[arg(allow_hyphen_values = true)]
     pub last: Option<String>,
 
     /// Only stacks with a frame whose name matches this regular expression.

@@ -9,6 +9,7 @@ use crate::diff::{Capture, Change, Diff, Judge, Label, Scale, Side, Verdict, com
 use crate::measure::Quantity;
 use crate::provenance;
 use crate::story::{Story, tell};
+use crate::wording::number;
 
 /// What is asked of a comparison.
 #[derive(Clone, PartialEq, Debug)]
@@ -117,6 +118,26 @@ impl Comparison {
     }
 }
 
+impl Comparison {
+    /// Why [`Gate::Inconclusive`], and what would help.
+    #[must_use]
+    pub fn why_inconclusive(&self) -> String {
+        let diff = &self.diff;
+        match (&diff.judge, diff.whole.effect) {
+            (Judge::Nothing(why), _) => format!("no verdict: {}", why.join(" ")),
+            (Judge::Counting(why), _) => format!("no verdict: {why}"),
+            (Judge::Noise { .. }, Some(effect)) => format!(
+                "whether CPU use grew cannot be told: it may be up to {} {} more ({:.1} % of the base). \
+                 Allow that (--fail-on regression=N%), record for longer, or compare by --work",
+                number(effect.high),
+                diff.scale.unit(),
+                100.0 * effect.high / diff.whole.before.max(f64::MIN_POSITIVE)
+            ),
+            (Judge::Noise { .. }, None) => "nothing was there to test".into(),
+        }
+    }
+}
+
 /// What is compared.
 ///
 /// # Errors
@@ -205,6 +226,7 @@ fn compared(
             .map_or((&analysis.tree, &analysis.timeline), |(tree, timeline)| (tree, timeline));
         Side {
             tree,
+            whole: tree.total(),
             timeline,
             captures: &captures[index],
             observed_ns: analysis.observed_ns,

@@ -101,8 +101,11 @@ fn tested_text(diff: &Diff, tested: &Tested) -> String {
             continue;
         };
         functions += 1;
-        *verdicts.entry(verdict).or_default() += 1;
-        moved += u64::from(function.labels.contains(&Label::Moved));
+        if function.labels.contains(&Label::Moved) {
+            moved += 1;
+        } else {
+            *verdicts.entry(verdict).or_default() += 1;
+        }
     }
     let count = |verdict| verdicts.get(&verdict).copied().unwrap_or(0);
     let mut parts = vec![format!(

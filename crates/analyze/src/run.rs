@@ -121,7 +121,10 @@ impl Job<'_> {
             match compared.gate(fail_on) {
                 Gate::Passed => {}
                 Gate::Regression => return Ok(Outcome::Regression),
-                Gate::Inconclusive => return Ok(Outcome::Inconclusive),
+                Gate::Inconclusive => {
+                    eprintln!("analyze: {}", clean(&compared.why_inconclusive()));
+                    return Ok(Outcome::Inconclusive);
+                }
             }
         }
         Ok(if self.is_incomplete() { Outcome::Incomplete } else { Outcome::Complete })

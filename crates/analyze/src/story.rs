@@ -4,7 +4,7 @@
 use profile::{DiffNode, FrameKind, Grade};
 use render::safe_text::clean_up_to;
 
-use crate::diff::{Change, Diff, Effect, Judge, Verdict};
+use crate::diff::{Change, Diff, Effect, Judge, Scale, Verdict};
 use crate::stacks::CALLER_SKIPPED;
 use crate::wording::{number, signed};
 
@@ -25,7 +25,12 @@ pub struct Story {
 /// Tells what changed.
 #[must_use]
 pub fn tell(diff: &Diff) -> Story {
-    let total = sentence("CPU use", diff.whole, diff);
+    let total = match diff.scale {
+        Scale::Share => {
+            "Compared are shares: what each function takes of its side's whole.".to_owned()
+        }
+        _ => sentence("CPU use", diff.whole, diff),
+    };
     let Some(culprit) = Culprit::find(diff) else {
         return Story { total, culprit: None, details: nothing_changed(diff) };
     };
@@ -52,7 +57,7 @@ fn nothing_changed(diff: &Diff) -> Vec<String> {
     };
     let unit = diff.scale.unit();
     let mut seen = Vec::new();
-    if let Some(effect) = diff.whole.effect {
+    if let (Some(effect), true) = (diff.whole.effect, diff.scale != Scale::Share) {
         seen.push(format!("{} {unit} of everything together", number(effect.smallest)));
     }
     if let Some(smallest) = tested.smallest {
@@ -64,7 +69,7 @@ fn nothing_changed(diff: &Diff) -> Vec<String> {
     let same = diff.functions.iter().all(|f| f.total.delta() == 0.0 && f.own.delta() == 0.0);
     let finding = match same {
         true => "Nothing changed: both sides are the same.",
-        false => "No function changed by more than noise explains.",
+        false => "No call path changed by more than noise explains.",
     };
     vec![
         finding.to_owned(),
@@ -154,13 +159,18 @@ impl Culprit {
         let children = diff.tree.children();
         let delta = |i: u32| nodes[i as usize].after_total - nodes[i as usize].before_total;
         let changed = |i: &&u32| nodes[**i as usize].grade != Grade::Noise;
-        let first = *children[0]
-            .iter()
-            .filter(changed)
-            .max_by(|a, b| delta(**a).abs().total_cmp(&delta(**b).abs()))?;
+        // Of a program that is busy all the time the root does not change: the topmost paths that do.
+        let parent = |i: u32| nodes[i as usize].parent;
+        let is_topmost = |i: &u32| {
+            changed(&i) && (parent(*i) == 0 || nodes[parent(*i) as usize].grade == Grade::Noise)
+        };
+        let first = (1..nodes.len() as u32)
+            .filter(is_topmost)
+            .max_by(|a, b| delta(*a).abs().total_cmp(&delta(*b).abs()))?;
         let whole = delta(first);
         let direction = whole.signum();
-        let mut path = vec![first];
+        let mut path = diff.tree.above(first);
+        path.push(first);
         let mut at = first;
         while let Some(next) = children[at as usize]
             .iter()
@@ -307,7 +317,7 @@ impl Culprit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::{Scale, Side, compare};
+    use crate::diff::{Side, compare};
     use profile::{CallTree, Frame, FrameId, NoName, Timeline};
 
     fn frame(name: &str) -> Frame {
@@ -336,6 +346,7 @@ mod tests {
         fn side(tree: &CallTree) -> Side<'_> {
             Side {
                 tree,
+                whole: tree.total(),
                 timeline: &NO_TIMES,
                 captures: &[],
                 observed_ns: 10_000_000_000,

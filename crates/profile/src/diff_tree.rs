@@ -56,6 +56,15 @@ impl DiffTree {
         children
     }
 
+    /// Nodes from the root's child down to the parent of `node`.
+    #[must_use]
+    pub fn above(&self, node: u32) -> Vec<u32> {
+        let parent = |node: u32| Some(self.nodes[node as usize].parent).filter(|at| *at != 0);
+        let mut above: Vec<u32> = std::iter::successors(parent(node), |at| parent(*at)).collect();
+        above.reverse();
+        above
+    }
+
     /// Frames from the root's child down to `node`.
     #[must_use]
     pub fn path(&self, node: u32) -> Vec<FrameId> {

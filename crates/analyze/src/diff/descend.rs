@@ -1,4 +1,5 @@
-//! Which call paths changed: from the root down, only below what changed.
+//! Which call paths changed: from the root down, only below what changed, and towards functions that did. (Of a
+//! process that is busy all the time the root never changes.)
 
 use profile::Grade;
 
@@ -15,7 +16,7 @@ struct Piece {
 
 /// What may be said of each path.
 #[must_use]
-pub fn descend(pairs: &Paired, tester: &Tester) -> Vec<Grade> {
+pub fn descend(pairs: &Paired, tester: &Tester, changed: &[bool]) -> Vec<Grade> {
     let mut grades = vec![Grade::Noise; pairs.nodes.len()];
     if tester.cut < 0.0 {
         return grades;
@@ -46,15 +47,23 @@ pub fn descend(pairs: &Paired, tester: &Tester) -> Vec<Grade> {
             sums
         })
     };
+    let mut leads_to_change = vec![false; pairs.nodes.len()];
+    for (index, node) in pairs.nodes.iter().enumerate().skip(1).rev() {
+        if changed[pairs.frames.function(node.frame) as usize] {
+            leads_to_change[index] = true;
+        }
+        if leads_to_change[index] {
+            leads_to_change[node.parent as usize] = true;
+        }
+    }
     let children = pairs.children();
     let mut todo = children[0].clone();
     while let Some(node) = todo.pop() {
         let [before, after] = sums(node);
         let grade = tester.path(&before, &after);
         grades[node as usize] = grade;
-        if grade != Grade::Noise {
-            todo.extend(&children[node as usize]);
-        }
+        let below = children[node as usize].iter();
+        todo.extend(below.filter(|c| grade != Grade::Noise || leads_to_change[**c as usize]));
     }
     grades
 }

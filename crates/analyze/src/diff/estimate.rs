@@ -78,7 +78,8 @@ impl SideUnits {
     }
 
     fn between(&self, units: &Units, weights: &[f64], exposure: &[f64]) -> (f64, f64) {
-        let count = weights.len() as f64;
+        // A unit that was not exposed says nothing.
+        let count = exposure.iter().filter(|n| **n > 0.0).count() as f64;
         let exposed = self.exposed();
         if count < 2.0 || exposed <= 0.0 {
             return (0.0, 1.0);
@@ -110,9 +111,12 @@ impl SideUnits {
 pub fn unpaired(before: &SideUnits, b: &[f64], after: &SideUnits, a: &[f64]) -> Difference {
     let (old, new) = (before.value(b), after.value(a));
     // If nothing changed, both sides are samples of the same.
-    let (old_weight, new_weight) =
-        (before.exposed() / before.factor, after.exposed() / after.factor);
-    let pooled = (b.iter().sum::<f64>() + a.iter().sum::<f64>()) / (old_weight + new_weight);
+    let scaled = |side: &SideUnits| {
+        if side.factor > 0.0 { side.exposed() / side.factor } else { 0.0 }
+    };
+    let exposed = scaled(before) + scaled(after);
+    let weight = b.iter().sum::<f64>() + a.iter().sum::<f64>();
+    let pooled = if exposed > 0.0 { weight / exposed } else { 0.0 };
     let ((v0, f0), (v1, f1)) = (before.variance(b), after.variance(a));
     let (v0, v1) = (v0.max(before.counting(pooled)), v1.max(after.counting(pooled)));
     let sum = v0 + v1;
@@ -126,7 +130,8 @@ pub fn unpaired(before: &SideUnits, b: &[f64], after: &SideUnits, a: &[f64]) -> 
 pub fn paired(before: &SideUnits, b: &[f64], after: &SideUnits, a: &[f64]) -> Difference {
     let (old, new) = (before.value(b), after.value(a));
     let scaled = |side: &SideUnits, weights: &[f64]| -> Vec<f64> {
-        let times = side.factor / side.exposed();
+        let exposed = side.exposed();
+        let times = if exposed > 0.0 { side.factor / exposed } else { 0.0 };
         residuals(weights, &side.exposure).iter().map(|e| e * times).collect()
     };
     let (old_residuals, new_residuals) = (scaled(before, b), scaled(after, a));

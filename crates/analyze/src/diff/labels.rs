@@ -42,6 +42,7 @@ pub fn label(functions: &mut [FunctionChange], pairs: &Paired) {
     let delta: FxHashMap<u32, f64> =
         functions.iter().map(|f| (pairs.frames.function(f.frame), f.total.delta())).collect();
     let modules = modules(functions, pairs);
+    let partners = partners(functions, pairs, &callers);
     for change in functions {
         let Some(effect) = changed(&change.total.effect).or(changed(&change.own.effect)) else {
             continue;
@@ -61,9 +62,20 @@ pub fn label(functions: &mut [FunctionChange], pairs: &Paired) {
         let module = &pairs.frames.get(change.frame).module;
         let own = change.own.delta().abs() > 0.5 * whole.delta().abs() && !module.is_empty();
         let by_module = own.then(|| modules.get(&**module)).flatten();
-        if by_caller.is_some_and(|delta| small(*delta))
-            || by_module.is_some_and(|delta| small(*delta))
-        {
+        let stays = by_caller.is_some_and(|delta| small(*delta))
+            || by_module.is_some_and(|delta| small(*delta));
+        // In a program that is busy all the time, and in shares, whatever grows takes from the rest: it has
+        // only moved where one of both is new or gone.
+        let one_sided = !labels.is_empty();
+        let caller = callers.get(&function);
+        let moved_to = |other: &Partner| {
+            let same_caller = caller.is_some() && caller == other.caller.as_ref();
+            let size = -other.delta / whole.delta();
+            (same_caller || **module == *other.module)
+                && (0.5..2.0).contains(&size)
+                && (one_sided || other.one_sided)
+        };
+        if stays && partners.iter().any(moved_to) {
             labels.push(Label::Moved);
         }
         if effect.burst {
@@ -71,6 +83,35 @@ pub fn label(functions: &mut [FunctionChange], pairs: &Paired) {
         }
         change.labels = labels;
     }
+}
+
+/// Something that changed, for what moved there or from there.
+struct Partner {
+    caller: Option<u32>,
+    module: String,
+    delta: f64,
+    one_sided: bool,
+}
+
+fn partners(
+    functions: &[FunctionChange],
+    pairs: &Paired,
+    callers: &FxHashMap<u32, u32>,
+) -> Vec<Partner> {
+    /// Partners looked at, the largest: a bound on the work.
+    const MOST: usize = 200;
+    let is_changed =
+        |f: &&FunctionChange| changed(&f.total.effect).or(changed(&f.own.effect)).is_some();
+    let partner = |f: &FunctionChange| Partner {
+        caller: callers.get(&pairs.frames.function(f.frame)).copied(),
+        module: pairs.frames.get(f.frame).module.to_string(),
+        delta: f.total.delta(),
+        one_sided: f.total.before == 0.0 || f.total.after == 0.0,
+    };
+    let mut partners: Vec<Partner> = functions.iter().filter(is_changed).map(partner).collect();
+    partners.sort_by(|a, b| b.delta.abs().total_cmp(&a.delta.abs()));
+    partners.truncate(MOST);
+    partners
 }
 
 fn changed(effect: &Option<Effect>) -> Option<Effect> {

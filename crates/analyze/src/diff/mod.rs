@@ -36,7 +36,7 @@ pub const SIGMAS: f64 = 2.0;
 pub enum Scale {
     /// CPU-seconds per observed second of wall time.
     Cores,
-    /// CPU-seconds of the whole run.
+    /// CPU-seconds of a whole run, of several their mean.
     Total,
     /// Percent of each side's CPU time.
     Share,
@@ -51,7 +51,7 @@ impl Scale {
     pub fn unit(self) -> &'static str {
         match self {
             Self::Cores => "cores",
-            Self::Total => "CPU-seconds",
+            Self::Total => "CPU-seconds a run",
             Self::Share => "% of CPU",
             Self::Work => "CPU-ms per unit of work",
         }
@@ -63,6 +63,8 @@ impl Scale {
 pub struct Side<'a> {
     /// Weights by call path, in nanoseconds.
     pub tree: &'a CallTree,
+    /// All of them together.
+    pub whole: u64,
     /// When they were measured.
     pub timeline: &'a Timeline,
     /// What the timeline's captures are.
@@ -88,13 +90,21 @@ impl Side<'_> {
         self.value(1) * exposed
     }
 
+    /// How many recordings there are, the segments of one counted once.
+    fn runs(&self) -> f64 {
+        let mut ids: Vec<&[u8; 16]> = self.captures.iter().map(|c| &c.recording).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len().max(1) as f64
+    }
+
     /// A weight in the scale.
     fn value(&self, weight: u64) -> f64 {
         // Multiplied first, then divided: parts of a whole come out exact.
         let (times, divisor) = match self.scale {
             Scale::Cores => (1.0, self.observed_ns as f64),
-            Scale::Total => (1.0, 1e9),
-            Scale::Share => (100.0, self.tree.total() as f64),
+            Scale::Total => (1.0, 1e9 * self.runs()),
+            Scale::Share => (100.0, self.whole as f64),
             Scale::Work => (1e-6, self.work),
         };
         if divisor > 0.0 { weight as f64 * times / divisor } else { 0.0 }
@@ -210,7 +220,7 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>, judge: Judge) -> Diff {
     let pairs = Paired::new((before.tree, before.timeline), (after.tree, after.timeline));
     let change = |weights: [u64; 2]| counted(sides, weights, &judge);
     let mut functions = functions(&pairs, change);
-    let mut whole = change([before.tree.total(), after.tree.total()]);
+    let mut whole = change([before.whole, after.whole]);
     let mut grades: Vec<Grade> = pairs.nodes.iter().map(|node| change(node.total).grade).collect();
     let mut tested = None;
     if let Judge::Noise { min_effect_percent } = &judge {
@@ -223,7 +233,12 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>, judge: Judge) -> Diff {
         judge_functions(&mut functions, &pairs, &tallies, &effects);
         let units = [0, 1].map(|side: usize| tester.sides[side].units.count);
         labels::label(&mut functions, &pairs);
-        grades = descend::descend(&pairs, &tester);
+        let mut changed = vec![false; pairs.frames.function_count()];
+        for function in &functions {
+            let is_changed = [function.own, function.total].iter().any(|c| c.grade != Grade::Noise);
+            changed[pairs.frames.function(function.frame) as usize] = is_changed;
+        }
+        grades = descend::descend(&pairs, &tester, &changed);
         grades[0] = whole.grade;
         tested = Some(Tested {
             kind,

@@ -20,6 +20,7 @@ static NO_TIMES: Timeline = Timeline { cells: Vec::new(), rows: Vec::new() };
 fn side(tree: &CallTree, seconds: u64, scale: Scale) -> Side<'_> {
     Side {
         tree,
+        whole: tree.total(),
         timeline: &NO_TIMES,
         captures: &[],
         observed_ns: seconds * 1_000_000_000,

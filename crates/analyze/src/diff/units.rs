@@ -4,7 +4,7 @@
 //! Blocks of time are made longer until neighbours no longer resemble each other; what resemblance is left
 //! widens the intervals (see [`crate::diff::estimate`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use profile::Timeline;
 
@@ -61,6 +61,11 @@ pub fn kind(before: &[Capture], after: &[Capture]) -> UnitKind {
         ids.dedup();
         ids.len()
     };
+    // A part of a recording against another part of it: not two captures.
+    let shared = |capture: &Capture| before.iter().any(|old| old.recording == capture.recording);
+    if after.iter().any(shared) {
+        return UnitKind::Blocks;
+    }
     let (old, new) = (hosts(before), hosts(after));
     if old == new && old.len() >= LEAST_CAPTURES {
         UnitKind::Hosts
@@ -71,27 +76,46 @@ pub fn kind(before: &[Capture], after: &[Capture]) -> UnitKind {
     }
 }
 
+/// What captures of one unit share.
+fn key(capture: &Capture, kind: UnitKind) -> (String, [u8; 16]) {
+    match kind {
+        UnitKind::Hosts => (capture.host.clone(), [0; 16]),
+        _ => (String::new(), capture.recording),
+    }
+}
+
+/// Units by what their captures share, numbered in that order.
+fn numbers(captures: &[Capture], kind: UnitKind) -> BTreeMap<(String, [u8; 16]), u32> {
+    let keys: BTreeSet<_> = captures.iter().map(|capture| key(capture, kind)).collect();
+    keys.into_iter().zip(0..).collect()
+}
+
 impl Units {
     /// One unit for each capture, or for each machine in order of their names.
     #[must_use]
     pub fn of_captures(timeline: &Timeline, captures: &[Capture], kind: UnitKind) -> Self {
-        let key = |capture: &Capture| match kind {
-            UnitKind::Hosts => (capture.host.clone(), [0; 16]),
-            _ => (String::new(), capture.recording),
-        };
-        let mut numbers: BTreeMap<_, u32> = captures.iter().map(|c| (key(c), 0)).collect();
-        for (number, place) in (0..).zip(numbers.values_mut()) {
-            *place = number;
-        }
+        let numbers = numbers(captures, kind);
         let unit = |capture: u32| {
             let capture = captures.get(capture as usize);
-            capture.and_then(|capture| numbers.get(&key(capture))).copied().unwrap_or(0)
+            capture.and_then(|capture| numbers.get(&key(capture, kind))).copied().unwrap_or(0)
         };
         Self {
             of_cell: timeline.cells.iter().map(|cell| unit(cell.capture)).collect(),
             count: numbers.len(),
             follows: vec![false; numbers.len()],
         }
+    }
+
+    /// How many recordings each of these units is of; segments of one count once.
+    #[must_use]
+    pub fn runs(captures: &[Capture], kind: UnitKind) -> Vec<f64> {
+        let numbers = numbers(captures, kind);
+        let mut runs = vec![0.0; numbers.len()];
+        let recordings: BTreeSet<&Capture> = captures.iter().collect();
+        for capture in recordings {
+            runs[numbers[&key(capture, kind)] as usize] += 1.0;
+        }
+        runs
     }
 
     /// Blocks of `length` neighbouring cells that were observed; what is left at the end of a capture
@@ -104,12 +128,14 @@ impl Units {
         while at < timeline.cells.len() {
             let capture = timeline.cells[at].capture;
             let cells = timeline.cells[at..].iter().take_while(|c| c.capture == capture).count();
-            let observed: Vec<usize> =
-                (at..at + cells).filter(|cell| timeline.cells[*cell].observed_ns > 0).collect();
-            let blocks = (observed.len() / length).max(1);
-            for (index, cell) in observed.iter().enumerate() {
-                let block = (index / length).min(blocks - 1);
-                units.of_cell[*cell] = (units.count + block) as u32;
+            let is_observed = |cell: &usize| timeline.cells[*cell].observed_ns > 0;
+            let blocks = ((at..at + cells).filter(is_observed).count() / length).max(1);
+            let mut seen = 0usize;
+            for cell in at..at + cells {
+                seen += usize::from(is_observed(&cell));
+                // What was not observed belongs to what came before.
+                let block = (seen.saturating_sub(1) / length).min(blocks - 1);
+                units.of_cell[cell] = (units.count + block) as u32;
             }
             units.follows.extend((0..blocks).map(|block| block > 0));
             units.count += blocks;

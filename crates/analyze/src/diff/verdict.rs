@@ -4,10 +4,10 @@
 use profile::{FrameId, Grade, Timeline};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::Side;
 use super::estimate::{Difference, Quantiles, SideUnits, paired, unpaired};
 use super::pairs::Paired;
 use super::units::{LEAST_BLOCKS, UnitKind, Units, independent_blocks};
+use super::{Scale, Side};
 
 /// Of what is called changed, this part may not be.
 pub const FALSE_DISCOVERIES: f64 = 0.05;
@@ -181,7 +181,13 @@ impl Tester {
                 }
                 _ => Units::of_captures(timeline, sides[side].captures, kind),
             };
-            let exposure = units.sum(&exposure);
+            let exposure = match (kind, sides[side].scale) {
+                // What a run costs is what is compared, however long it takes.
+                (UnitKind::Captures | UnitKind::Hosts, Scale::Total) => {
+                    Units::runs(sides[side].captures, kind)
+                }
+                _ => units.sum(&exposure),
+            };
             let exposed: f64 = exposure.iter().sum();
             SideUnits {
                 exposure,
@@ -190,7 +196,11 @@ impl Tester {
                 // Captures that overlap were exposed for longer than was observed.
                 factor: sides[side].factor(exposed, share),
                 period: sides[side].period_ns as f64,
-                capacity: if share { 1.0 } else { sides[side].cpus.max(1.0) },
+                capacity: match sides[side].scale {
+                    Scale::Share => 1.0,
+                    Scale::Total => f64::INFINITY,
+                    Scale::Cores | Scale::Work => sides[side].cpus.max(1.0),
+                },
             }
         };
         Self {
@@ -216,7 +226,7 @@ impl Tester {
         let difference = self.compare(before, after);
         let (low, high) = difference.interval(&self.quantiles);
         let sure = q <= FALSE_DISCOVERIES;
-        let verdict = if low >= -self.min_effect && high <= self.min_effect {
+        let verdict = if before == after || low >= -self.min_effect && high <= self.min_effect {
             Verdict::Unchanged
         } else if sure && difference.delta > 0.0 {
             Verdict::Regression

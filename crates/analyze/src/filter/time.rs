@@ -143,7 +143,7 @@ impl Span {
     /// When it is no duration.
     pub fn last(given: &str) -> Result<Self, BadTime> {
         let not_a_time = || BadTime::NotATime { given: given.into() };
-        let length_ns = duration_ns(given).ok_or_else(not_a_time)?;
+        let length_ns = duration_ns(given.trim_start_matches('-')).ok_or_else(not_a_time)?;
         Ok(Self {
             from: Some(Moment::BeforeEnd(length_ns)),
             to: None,
@@ -159,11 +159,14 @@ impl Span {
         let given = || self.given.clone();
         let found = windows.iter().map(|w| self.in_one(w)).collect::<Result<Vec<_>, _>>()?;
         if self.is_dateless() {
-            let mut unix: Vec<(i128, i128)> = found.iter().flatten().map(|at| at.unix).collect();
+            let mut unix: Vec<_> = found.iter().flatten().map(|at| at.unix).collect();
             unix.sort_unstable();
             unix.dedup();
             if unix.len() > 1 {
-                let choices: Vec<String> = unix.iter().map(|(from, _)| utc(*from as u64)).collect();
+                let choice = |(from, to): &(Option<i128>, Option<i128>)| {
+                    utc(from.or(*to).unwrap_or_default() as u64)
+                };
+                let choices: Vec<String> = unix.iter().map(choice).collect();
                 return Err(BadTime::Ambiguous { given: given(), choices: choices.join(", ") });
             }
         }
@@ -194,37 +197,63 @@ impl Span {
         let unix = || window.unix_ns().ok_or(BadTime::NoClock { given: self.given.clone() });
         let from = match (self.from, ordinary(self.from, window.covered_ns.start)) {
             (_, Some(from)) => from?,
-            (Some(Moment::OfDay(time)), None) => {
-                window.monotonic_ns(last_before(time, unix()?.end))
-            }
+            (Some(Moment::OfDay(time)), None) => match from_time_of_day(time, &unix()?) {
+                Some(from) => window.monotonic_ns(from),
+                None => return Ok(None),
+            },
             _ => window.covered_ns.start,
         };
         let to = match (self.to, ordinary(self.to, window.covered_ns.end)) {
             (_, Some(to)) => to?,
             (Some(Moment::OfDay(time)), None) if self.from.is_some() => {
-                let from = i128::from(window.clock.to_realtime_ns(from));
-                unix()?;
-                window.monotonic_ns(last_before(time, from) + DAY_NS)
+                let after = i128::from(window.clock.to_realtime_ns(from));
+                let to = last_before(time, after) + DAY_NS;
+                // Beyond the end, and half a day behind the beginning: nobody means tomorrow.
+                if to > unix()?.end && to - after > DAY_NS / 2 {
+                    return Err(BadTime::Backwards { given: self.given.clone() });
+                }
+                window.monotonic_ns(to)
             }
             (Some(Moment::OfDay(time)), None) => {
-                window.monotonic_ns(last_before(time, unix()?.end))
+                let covered = unix()?;
+                let last = last_before(time, covered.end);
+                // The end of what is shortly behind the recording is the recording's.
+                if covered.start - last > last + DAY_NS - covered.end {
+                    window.covered_ns.end
+                } else {
+                    window.monotonic_ns(last)
+                }
             }
             _ => window.covered_ns.end,
         };
-        if to < from && self.from.is_some() && self.to.is_some() {
+        if to <= from && self.from.is_some() && self.to.is_some() {
             return Err(BadTime::Backwards { given: self.given.clone() });
         }
         if to <= window.covered_ns.start || from >= window.covered_ns.end {
             return Ok(None);
         }
-        let unix = |ns| i128::from(window.clock.to_realtime_ns(ns));
-        Ok(Some(Found { monotonic_ns: from..to, unix: (unix(from), unix(to)) }))
+        let of_day = |moment, ns| match moment {
+            Some(Moment::OfDay(_)) => Some(i128::from(window.clock.to_realtime_ns(ns))),
+            _ => None,
+        };
+        let unix = (of_day(self.from, from), of_day(self.to, to));
+        Ok(Some(Found { monotonic_ns: from..to, unix }))
     }
+}
+
+/// The last time of day in a recording; one shortly before it means its start, one shortly after it
+/// nothing of it.
+fn from_time_of_day(time: i128, covered: &Range<i128>) -> Option<i128> {
+    let last = last_before(time, covered.end);
+    let before = covered.start - last;
+    let behind = last + DAY_NS - covered.end;
+    (before <= 0 || before <= behind).then_some(last)
 }
 
 struct Found {
     monotonic_ns: Range<u64>,
-    unix: (i128, i128),
+    /// Unix times of the ends that were times of a day.
+    unix: (Option<i128>, Option<i128>),
 }
 
 /// The last time of day at or before a time.
@@ -347,6 +376,30 @@ mod tests {
         assert_eq!(found("-5m", ""), Ok((26 * 3_600 - 300, 26 * 3_600)));
         let last = Span::last("90s").unwrap().within(&[window(NINE, HOUR)]).unwrap();
         assert_eq!(last[0], 5 * SECOND + HOUR - 90 * SECOND..5 * SECOND + HOUR);
+    }
+
+    #[test]
+    fn times_just_outside_are_the_recordings_end_or_nothing_of_it() {
+        let at = |from: &str, to: &str| {
+            let found = Span::new(from, to)?.within(&[window(NINE, HOUR)])?.remove(0);
+            Ok((found.start.saturating_sub(5 * SECOND) / SECOND, (found.end - 5 * SECOND) / SECOND))
+        };
+        assert_eq!(at("08:30", ""), Ok((0, 3_600)));
+        assert_eq!(at("08:30", "09:10"), Ok((0, 600)));
+        assert_eq!(at("09:50", "10:30"), Ok((3_000, 5_400)));
+        assert_eq!(at("", "10:30"), Ok((0, 3_600)));
+        for (from, to) in [("10:30", ""), ("10:30", "10:40"), ("", "08:30"), ("08:00", "08:30")] {
+            assert!(matches!(at(from, to), Err(BadTime::Outside { .. })), "{from}..{to}");
+        }
+        for (from, to) in [("09:50", "09:10"), ("09:10", "09:10"), ("5m", "5m")] {
+            assert!(matches!(at(from, to), Err(BadTime::Backwards { .. })), "{from}..{to}");
+        }
+    }
+
+    #[test]
+    fn open_ends_do_not_make_a_time_ambiguous() {
+        let two = [window(NINE, HOUR), window(NINE, HOUR + 1)];
+        assert!(Span::new("09:30", "").unwrap().within(&two).is_ok());
     }
 
     #[test]
