@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use super::{Load, ROUNDS, WithBpfStats, capture, info, median, ms, number_after};
+use super::{Load, ROUNDS, WithBpfStats, info, median, ms, number_after};
 use crate::build::Programs;
 use crate::run;
 use crate::rusage::measure;
@@ -57,21 +57,20 @@ pub(super) fn run(programs: &Programs, dir: &Path) -> Result<()> {
     ];
     for (name, commands) in loads {
         println!("\nload: {name}");
-        let _load = Load::start(programs, &commands)?;
-        table(programs, dir)?;
+        table(programs, dir, &Load::start(programs, &commands)?)?;
     }
     go_service(programs, dir)?;
     println!("\nload: Go that calls C code");
-    let _load = Load::start(programs, &[(&build_go("cgo", "digest.go", dir)?, &["3600"])])?;
-    table(programs, dir)
+    let load = Load::start(programs, &[(&build_go("cgo", "digest.go", dir)?, &["3600"])])?;
+    table(programs, dir, &load)
 }
 
 fn go_service(programs: &Programs, dir: &Path) -> Result<()> {
     println!("\nload: a Go service that is asked over and over");
     let service = build_go("go", "service.go", dir)?;
-    let (_server, address) = start_service(&service)?;
+    let (server, address) = start_service(&service)?;
     let _load = Load::start(programs, &[(&service, &["load", &address])])?;
-    table(programs, dir)
+    table(programs, dir, &server)
 }
 
 /// Builds a program of `testdata`.
@@ -103,11 +102,11 @@ struct Cost {
     cpu_us: f64,
 }
 
-fn table(programs: &Programs, dir: &Path) -> Result<()> {
+fn table(programs: &Programs, dir: &Path, load: &Load) -> Result<()> {
     let mut costs = [const { Vec::new() }; MODES.len()];
     for _ in 0..ROUNDS {
         for (mode, costs) in MODES.iter().zip(&mut costs) {
-            costs.push(one(programs, dir, mode)?);
+            costs.push(one(programs, dir, load, mode)?);
         }
     }
     let perf = perf_bytes(dir)?;
@@ -130,10 +129,13 @@ fn table(programs: &Programs, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn one(programs: &Programs, dir: &Path, mode: &str) -> Result<Cost> {
+/// Of the load alone: what else runs on the machine costs its own.
+fn one(programs: &Programs, dir: &Path, load: &Load, mode: &str) -> Result<Cost> {
     let archive = dir.join("unwind.arc");
     let at = |hz, seconds| -> Result<[f64; 4]> {
-        let usage = measure(capture(programs, hz, seconds, &archive).args(["--unwind", mode]))?;
+        let mut record = capture(programs, hz, seconds, &archive);
+        let pids = load.0.iter().flat_map(|child| ["-p".to_owned(), child.id().to_string()]);
+        let usage = measure(record.args(["--unwind", mode]).args(pids))?;
         let text = info(programs, &archive)?;
         Ok([
             ms(&usage) * 1e3,
@@ -147,6 +149,13 @@ fn one(programs: &Programs, dir: &Path, mode: &str) -> Result<Cost> {
     let [_, samples, bpf_ns, bytes] = low;
     let cpu_us = (high[0] - low[0]) / (high[1] - low[1]);
     Ok(Cost { bpf_ns, archive_bytes: bytes / samples, cpu_us })
+}
+
+fn capture(programs: &Programs, hz: u32, seconds: u32, archive: &Path) -> Command {
+    let mut command = Command::new(&programs.capture);
+    let (hz, seconds) = (hz.to_string(), seconds.to_string());
+    command.args(["--force", "-F", &hz, "-d", &seconds, "-o"]).arg(archive);
+    command
 }
 
 /// Bytes a sample, as perf itself counts its samples.
