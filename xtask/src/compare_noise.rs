@@ -18,7 +18,7 @@ const LOADS: [&str; 3] = ["steady", "bursty", "drifting"];
 /// Percent of the whole service that one step is made slower.
 const POINTS: [f64; 4] = [0.5, 1.0, 2.0, 5.0];
 /// The step that is.
-const SLOWER: &str = "service::step::<3, 1>";
+const SLOWER: &str = "service::endpoint_3::step_1";
 
 /// What is recorded and compared.
 pub struct Plan {

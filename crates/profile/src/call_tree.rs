@@ -225,7 +225,7 @@ mod tests {
     fn an_inverted_tree_begins_with_what_costs() {
         let mut tree = CallTree::new();
         let [main, parse, copy] = ["main", "parse", "copy"]
-            .map(|name| tree.frames.intern(crate::Frame::new(name, "m", crate::FrameKind::User)));
+            .map(|name| tree.frames.intern(Frame::new(name, "m", FrameKind::User)));
         tree.add(&[main, parse, copy], 5);
         tree.add(&[main, copy], 2);
         tree.add(&[main], 1);

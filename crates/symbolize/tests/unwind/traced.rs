@@ -1,10 +1,9 @@
 //! Runs the programs beside this file, masks what they recorded as production does, and unwinds it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use profile::{FileOffset, Kept, KeptValue, ModuleId, Segment, Slice, Svma};
 use symbolize::unwind::{Frame, NoRule, Recorded, Rule, Rules, UnwindTables, WalkEnd, Walker};
@@ -88,13 +87,6 @@ pub fn compile(source: &str, compiler: &str, flags: &[&str]) -> PathBuf {
     program
 }
 
-/// A file's bytes. Tests end soon; what they read may live as long, and be read once.
-fn file(path: &Path) -> &'static [u8] {
-    static READ: Mutex<BTreeMap<PathBuf, &'static [u8]>> = Mutex::new(BTreeMap::new());
-    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
-    read.entry(path.to_owned()).or_insert_with(|| Vec::leak(std::fs::read(path).unwrap()))
-}
-
 impl Traced {
     /// Runs a program.
     pub fn run(program: &Path, what: &str) -> Self {
@@ -139,7 +131,8 @@ impl Traced {
     }
 
     fn open(&mut self, path: &Path) {
-        let bytes = file(path);
+        // Tests end soon; what they read may live as long.
+        let bytes: &'static [u8] = Vec::leak(std::fs::read(path).unwrap());
         let files = Files { image: Some(bytes), ..Files::default() };
         let segments = identify(bytes).unwrap().segments;
         let tables = UnwindTables::open(files).unwrap();

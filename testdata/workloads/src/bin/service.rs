@@ -3,7 +3,7 @@
 //! slower step is slower by a known part.
 //!
 //! Usage: service steady|bursty|drifting [SECONDS [LOAD [POINTS [SEED]]]]. LOAD 1.0 is a fifth of a CPU or
-//! so. POINTS makes one step (`step::<3, 1>`) cost that many percent of the whole service more. Prints the
+//! so. POINTS makes one step (`endpoint_3::step_1`) cost that many percent of the whole service more. Prints the
 //! requests it served.
 
 use std::hint::black_box;
@@ -78,11 +78,6 @@ impl Load {
 }
 
 #[inline(never)]
-fn step<const ENDPOINT: usize, const STEP: usize>(seed: u64, turns: u64) -> u64 {
-    black_box(churn(seed, turns, 0x9e37_79b9_7f4a_7c15 ^ (ENDPOINT * STEPS + STEP) as u64))
-}
-
-#[inline(never)]
 fn decode(seed: u64) -> u64 {
     black_box(churn(seed, TURNS, 0xbf58_476d_1ce4_e5b9))
 }
@@ -92,37 +87,43 @@ fn encode(seed: u64) -> u64 {
     black_box(churn(seed, TURNS, 0x94d0_49bb_1331_11eb))
 }
 
-#[inline(never)]
-fn endpoint<const ENDPOINT: usize>(mut seed: u64, slower: u64) -> u64 {
-    let more = if ENDPOINT == 3 { slower } else { 0 };
-    seed = decode(seed);
-    seed = step::<ENDPOINT, 0>(seed, TURNS);
-    seed = step::<ENDPOINT, 1>(seed, TURNS + more);
-    seed = step::<ENDPOINT, 2>(seed, TURNS);
-    seed = step::<ENDPOINT, 3>(seed, TURNS);
-    seed = step::<ENDPOINT, 4>(seed, TURNS);
-    seed = step::<ENDPOINT, 5>(seed, TURNS);
-    seed = step::<ENDPOINT, 6>(seed, TURNS);
-    seed = step::<ENDPOINT, 7>(seed, TURNS);
-    black_box(encode(seed))
+/// An endpoint: a module with its steps, so that each has a name of its own.
+macro_rules! endpoint {
+    ($name:ident, $number:literal: $($step:ident $place:literal),*) => {
+        mod $name {
+            use super::{STEPS, TURNS, churn, decode, encode};
+            use std::hint::black_box;
+
+            $(#[inline(never)]
+            fn $step(seed: u64, turns: u64) -> u64 {
+                let own = ($number * STEPS + $place) as u64;
+                black_box(churn(seed, turns, 0x9e37_79b9_7f4a_7c15 ^ own))
+            })*
+
+            #[inline(never)]
+            pub fn handle(mut seed: u64, slower: u64) -> u64 {
+                seed = decode(seed);
+                $(seed = $step(
+                    seed,
+                    TURNS + if $number == 3 && $place == 1 { slower } else { 0 },
+                );)*
+                black_box(encode(seed))
+            }
+        }
+    };
+    ($($name:ident $number:literal),*) => {
+        $(endpoint!($name, $number: step_0 0, step_1 1, step_2 2, step_3 3, step_4 4, step_5 5,
+            step_6 6, step_7 7);)*
+        const ROUTES: [Endpoint; ENDPOINTS] = [$($name::handle),*];
+    };
 }
 
 type Endpoint = fn(u64, u64) -> u64;
 
-const ROUTES: [Endpoint; ENDPOINTS] = [
-    endpoint::<0>,
-    endpoint::<1>,
-    endpoint::<2>,
-    endpoint::<3>,
-    endpoint::<4>,
-    endpoint::<5>,
-    endpoint::<6>,
-    endpoint::<7>,
-    endpoint::<8>,
-    endpoint::<9>,
-    endpoint::<10>,
-    endpoint::<11>,
-];
+endpoint!(
+    endpoint_0 0, endpoint_1 1, endpoint_2 2, endpoint_3 3, endpoint_4 4, endpoint_5 5, endpoint_6 6,
+    endpoint_7 7, endpoint_8 8, endpoint_9 9, endpoint_10 10, endpoint_11 11
+);
 
 #[inline(never)]
 fn serve(route: Endpoint, seed: u64, slower: u64) -> u64 {
