@@ -23,7 +23,7 @@ mod verdict;
 use profile::{CallTree, DiffNode, DiffTree, FrameId, Grade, Timeline};
 
 pub use labels::Label;
-use pairs::Paired;
+use pairs::{Paired, PairedNode};
 pub use units::{Capture, UnitKind};
 pub use verdict::{Effect, Verdict};
 use verdict::{Part, Tallies, Tester};
@@ -257,20 +257,19 @@ fn counted(sides: [&Side<'_>; 2], weights: [u64; 2], judge: &Judge) -> Change {
 /// Every function of either side.
 fn functions(pairs: &Paired, change: impl Fn([u64; 2]) -> Change) -> Vec<FunctionChange> {
     let topmost = pairs.topmost();
-    let mut sums: Vec<Option<(FrameId, [u64; 2], [u64; 2])>> =
-        vec![None; pairs.frames.function_count()];
+    let mut sums: Vec<Option<PairedNode>> = vec![None; pairs.frames.function_count()];
     for (node, topmost) in pairs.nodes.iter().zip(topmost).skip(1) {
         let place = &mut sums[pairs.frames.function(node.frame) as usize];
-        let (_, own, total) = place.get_or_insert((node.frame, [0; 2], [0; 2]));
+        let sum = place.get_or_insert(PairedNode { own: [0; 2], total: [0; 2], ..*node });
         for side in 0..2 {
-            own[side] += node.own[side];
-            total[side] += if topmost { node.total[side] } else { 0 };
+            sum.own[side] += node.own[side];
+            sum.total[side] += if topmost { node.total[side] } else { 0 };
         }
     }
-    let function = |(frame, own, total)| FunctionChange {
-        frame,
-        own: change(own),
-        total: change(total),
+    let function = |sum: PairedNode| FunctionChange {
+        frame: sum.frame,
+        own: change(sum.own),
+        total: change(sum.total),
         labels: Vec::new(),
     };
     sums.into_iter().flatten().map(function).collect()
@@ -304,7 +303,7 @@ fn judge_functions(
 }
 
 fn tree(pairs: Paired, sides: [&Side<'_>; 2], grades: &[Grade]) -> DiffTree {
-    let node = |(node, grade): (&pairs::PairedNode, &Grade)| DiffNode {
+    let node = |(node, grade): (&PairedNode, &Grade)| DiffNode {
         parent: node.parent,
         frame: node.frame,
         before_self: sides[0].value(node.own[0]),
