@@ -36,8 +36,8 @@ pub struct Cli {
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<PathBuf>,
 
-    /// Write this and nothing else: .svg, .folded, .pb.gz or .pprof (for `go tool pprof`), .txt; `-` is
-    /// standard output. Repeatable.
+    /// Write this and nothing else: .svg, .folded, .pb.gz or .pprof (for `go tool pprof`), .json, .csv,
+    /// .md or .txt; `-` is standard output. Repeatable.
     #[arg(short, long, value_name = "OUT")]
     pub output: Vec<PathBuf>,
 
@@ -306,6 +306,12 @@ pub enum Format {
     Folded,
     /// pprof's profile.proto, compressed with gzip.
     Pprof,
+    /// Everything the summary or the comparison shows, for programs (docs/analyze.schema.json).
+    Json,
+    /// Functions, for spreadsheets.
+    Csv,
+    /// Verdict or total, tables and paths, for a postmortem or a pull request.
+    Md,
     /// The summary.
     Txt,
 }
@@ -323,6 +329,9 @@ impl Format {
             "svg" => Some(Self::Svg),
             "folded" | "collapsed" => Some(Self::Folded),
             "pprof" => Some(Self::Pprof),
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            "md" => Some(Self::Md),
             "txt" => Some(Self::Txt),
             _ => None,
         }

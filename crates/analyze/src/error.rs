@@ -230,7 +230,7 @@ pub enum Error {
     },
     /// An output whose extension names no format.
     #[error(
-        "{}: no format is known by this name; end it in .svg, .folded, .pb.gz, .pprof or .txt, or say --format", path.display()
+        "{}: no format is known by this name; end it in .svg, .folded, .pb.gz, .pprof, .json, .csv, .md or .txt, or say --format", path.display()
     )]
     UnknownFormat {
         /// Which.

@@ -72,6 +72,12 @@ pub enum View {
     Folded,
     /// pprof's format.
     Pprof,
+    /// Everything, for programs.
+    Json,
+    /// Functions, for spreadsheets.
+    Csv,
+    /// For a postmortem or a pull request.
+    Markdown,
 }
 
 /// Where it goes.
@@ -248,6 +254,9 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
             Format::Svg => View::Svg,
             Format::Folded => View::Folded,
             Format::Pprof => View::Pprof,
+            Format::Json => View::Json,
+            Format::Csv => View::Csv,
+            Format::Md => View::Markdown,
             Format::Txt => View::Summary,
         };
         let to = if stdout { Destination::Stdout } else { Destination::File(path.clone()) };

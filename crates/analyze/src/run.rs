@@ -167,8 +167,19 @@ impl Job<'_> {
             View::Svg => self.svg(),
             View::Folded => self.folded(),
             View::Pprof => return self.pprof(),
+            View::Json | View::Csv | View::Markdown => self.exported(output.view),
         }
         .map(String::into_bytes)
+    }
+
+    fn exported(&self, view: View) -> Result<String, Error> {
+        let results = self.results()?;
+        let (after, compared) = (&results.after, results.compared.as_ref());
+        Ok(match view {
+            View::Json => export::json::document(after, compared),
+            View::Csv => export::csv::table(after, compared),
+            _ => export::markdown::document(after, compared, self.plan.title.as_deref()),
+        })
     }
 
     fn pprof(&self) -> Result<Vec<u8>, Error> {

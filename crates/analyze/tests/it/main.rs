@@ -6,6 +6,7 @@ mod cuts;
 mod damage;
 mod debuginfod;
 mod diff;
+mod exports;
 mod kernel;
 mod lookup;
 mod made;

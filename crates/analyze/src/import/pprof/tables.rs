@@ -11,7 +11,7 @@ use crate::protobuf::{Bytes, Value};
 pub const SAMPLE: u64 = 2;
 
 /// Rows of one table at most.
-const MOST_ROWS: usize = 2 << 20;
+const MOST_ROWS: usize = 1 << 20;
 
 /// Bytes of a string that are read: two bytes of a file can refer to a string of megabytes.
 const LONGEST_TEXT_BYTES: usize = 4096;
