@@ -187,7 +187,7 @@ fn power(programs: &build::Programs, plan: &Plan) -> Result<()> {
                 .as_array()
                 .and_then(|rows| rows.iter().find(|row| row["name"] == SLOWER))
                 .with_context(|| format!("{SLOWER} is not in {new}"))?;
-            let effect = &function["self"]["effect"];
+            let effect = &function["total"]["effect"];
             found += u32::from(effect["verdict"] == "regression");
             smallest.extend(effect["smallest"].as_f64());
             pairs += 1;

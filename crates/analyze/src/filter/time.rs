@@ -195,18 +195,21 @@ impl Span {
             Some(Moment::OfDay(_)) => None,
         };
         let unix = || window.unix_ns().ok_or(BadTime::NoClock { given: self.given.clone() });
-        let from = match (self.from, ordinary(self.from, window.covered_ns.start)) {
-            (_, Some(from)) => from?,
+        // Unix time as it is: a time before the machine started has no monotonic one.
+        let (from, from_unix) = match (self.from, ordinary(self.from, window.covered_ns.start)) {
             (Some(Moment::OfDay(time)), None) => match from_time_of_day(time, &unix()?) {
-                Some(from) => window.monotonic_ns(from),
+                Some(from) => (window.monotonic_ns(from), from),
                 None => return Ok(None),
             },
-            _ => window.covered_ns.start,
+            (_, from) => {
+                let from = from.unwrap_or(Ok(window.covered_ns.start))?;
+                (from, i128::from(window.clock.to_realtime_ns(from)))
+            }
         };
         let to = match (self.to, ordinary(self.to, window.covered_ns.end)) {
             (_, Some(to)) => to?,
             (Some(Moment::OfDay(time)), None) if self.from.is_some() => {
-                let after = i128::from(window.clock.to_realtime_ns(from));
+                let after = from_unix;
                 let to = last_before(time, after) + DAY_NS;
                 // Beyond the end, and half a day behind the beginning: nobody means tomorrow.
                 if to > unix()?.end && to - after > DAY_NS / 2 {
@@ -226,11 +229,11 @@ impl Span {
             }
             _ => window.covered_ns.end,
         };
-        if to <= from && self.from.is_some() && self.to.is_some() {
-            return Err(BadTime::Backwards { given: self.given.clone() });
-        }
         if to <= window.covered_ns.start || from >= window.covered_ns.end {
             return Ok(None);
+        }
+        if to <= from && self.from.is_some() && self.to.is_some() {
+            return Err(BadTime::Backwards { given: self.given.clone() });
         }
         let of_day = |moment, ns| match moment {
             Some(Moment::OfDay(_)) => Some(i128::from(window.clock.to_realtime_ns(ns))),

@@ -85,7 +85,8 @@ fn without_a_duration_shares_are_compared() {
     let desk = Desk::with(&[("before.txt", before), ("after.txt", after)]);
     let ran = desk.analyze("after.txt --diff before.txt -o -");
     assert_eq!(ran.status, 0, "{}", ran.stderr);
-    let row = ran.stdout.lines().find(|line| line.ends_with(" work")).unwrap();
+    let is_row = |line: &&str| line.starts_with('▲') && line.ends_with(" work");
+    let row = ran.stdout.lines().find(is_row).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["▲", "+33.2", "50.1", "83.3", "work"]);
 }
 
