@@ -261,7 +261,12 @@ impl Merging {
                 _ => Grade::Noise,
             };
         }
-        DiffTree { frames: tree.frames.clone(), nodes: self.nodes, unit: tree.unit }
+        DiffTree {
+            frames: tree.frames.clone(),
+            nodes: self.nodes,
+            unit: tree.unit,
+            judged_by: tree.judged_by,
+        }
     }
 }
 
@@ -335,7 +340,7 @@ mod tests {
             node(0, b, 2.0, 2.1, Grade::Noise),
             node(3, f, 2.0, 2.1, Grade::Noise),
         ];
-        let tree = DiffTree { frames, nodes, unit: "cores" };
+        let tree = DiffTree { frames, nodes, unit: "cores", judged_by: profile::JudgedBy::Noise };
         let around = around_in_diff(&tree, &FunctionPattern::new("f")).unwrap();
         let shown = |tree: &DiffTree| {
             let row = |n: &DiffNode| (n.frame, n.before_total, n.after_total, n.grade);

@@ -6,7 +6,7 @@ use profile::{FrameKind, Grade};
 use render::safe_text::clean;
 use render::terminal::{DiffRow, TableOptions, diff_functions};
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Recorded};
 use crate::diff::{Change, Diff, FunctionChange, Judge, Label, SIGMAS, Tested, UnitKind, Verdict};
 use crate::fetched;
 use crate::passing;
@@ -38,7 +38,25 @@ pub fn diff_report(
     sides(&mut out, before, after, diff);
     report::facts(&mut out, &fetched::lines(&[&after.fetched, &before.fetched]));
     report::warnings(&mut out, &warnings, false);
+    let both_ns = on_both_sides_ns(before, after);
+    if both_ns > 0 && diff.whole.delta() != 0.0 {
+        out.push_str(&format!(
+            "Note: {} s are on both sides, which hides a part of the change; FILE@rest is what the other \
+             side leaves.\n",
+            seconds(both_ns)
+        ));
+    }
     out
+}
+
+/// How much time of the same recordings both sides show.
+fn on_both_sides_ns(before: &Analysis, after: &Analysis) -> u64 {
+    let identity = |r: &Recorded| (r.facts.recording_id, r.facts.segment);
+    let both = |new: &Recorded| {
+        let old = before.recordings.iter().find(|old| identity(old) == identity(new))?;
+        Some(new.observed.only(&old.observed.list()).total_ns())
+    };
+    after.recordings.iter().filter_map(both).sum()
 }
 
 /// The tables alone, and what they stand on.

@@ -22,14 +22,25 @@ pub struct DiffNode {
     pub grade: Grade,
 }
 
+/// By what differences are graded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JudgedBy {
+    /// By the noise that the recordings show: what is graded as changed did change.
+    Noise,
+    /// By counting error alone.
+    Counting,
+    /// Not at all: the sides do not compare.
+    Nothing,
+}
+
 /// What may be said of a difference.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Grade {
-    /// Within what counting alone explains: drawn grey.
+    /// No more than what it is judged by explains: drawn grey.
     Noise,
-    /// More than counting error explains, not tested against noise.
+    /// It is more than that explains.
     Grew,
-    /// Less than counting error explains, not tested against noise.
+    /// It is less than that explains.
     Shrank,
 }
 
@@ -43,6 +54,8 @@ pub struct DiffTree {
     pub nodes: Vec<DiffNode>,
     /// Unit of the weights, for people: "cores", "CPU-seconds", "% of CPU".
     pub unit: &'static str,
+    /// By what the nodes are graded.
+    pub judged_by: JudgedBy,
 }
 
 impl DiffTree {
@@ -97,8 +110,12 @@ mod tests {
             after_total: after,
             grade: Grade::Grew,
         };
-        let tree =
-            DiffTree { frames, nodes: vec![node(0, 0.0, 0.0), node(0, 0.0, 1.0)], unit: "cores" };
+        let tree = DiffTree {
+            frames,
+            nodes: vec![node(0, 0.0, 0.0), node(0, 0.0, 1.0)],
+            unit: "cores",
+            judged_by: JudgedBy::Noise,
+        };
         assert_eq!(tree.path(1), [main]);
         assert_eq!(tree.children(), [vec![1], vec![]]);
     }

@@ -39,7 +39,7 @@ mod timeline;
 pub use address::{Avma, CodeAddress, FileOffset, Svma};
 pub use call_tree::{CallNode, CallTree, FunctionTotals};
 pub use caption::{Caption, Warning};
-pub use diff_tree::{DiffNode, DiffTree, Grade};
+pub use diff_tree::{DiffNode, DiffTree, Grade, JudgedBy};
 pub use event::{Event, EventKind, Unit};
 pub use facts::{Backend, Clock, End, EndReason, RecordingFacts, Scope};
 pub use frame::{Frame, FrameId, FrameKind, FrameTable, NameSource, NoName};

@@ -138,7 +138,12 @@ fn diff(before: &CallTree, after: &CallTree) -> DiffTree {
             },
         }
     });
-    DiffTree { nodes: nodes.collect(), frames: union.frames.clone(), unit: "cores" }
+    DiffTree {
+        nodes: nodes.collect(),
+        frames: union.frames.clone(),
+        unit: "cores",
+        judged_by: profile::JudgedBy::Counting,
+    }
 }
 
 fn caption(title: &str, subtitle: String) -> Caption {

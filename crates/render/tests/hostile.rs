@@ -89,7 +89,12 @@ fn with_hostile(field: usize, name: &str) -> [String; 2] {
         grade: Grade::Grew,
     };
     let nodes = vec![node(0, process), node(0, process), node(1, function)];
-    let diff = DiffTree { frames: tree.frames.clone(), nodes, unit: "cores" };
+    let diff = DiffTree {
+        frames: tree.frames.clone(),
+        nodes,
+        unit: "cores",
+        judged_by: profile::JudgedBy::Counting,
+    };
     let options = SvgOptions::default();
     [svg::flamegraph(&tree, &words, &options), svg::diff_flamegraph(&diff, &words, &options)]
 }
@@ -177,8 +182,15 @@ fn two_hundred_hostile_names_stay_one_line_of_a_table() {
             grade: Grade::Grew,
         };
         let nodes = vec![node(1.0, 2.0), node(1.0, 2.0)];
-        let changes =
-            diff_tree(&DiffTree { frames: tree.frames.clone(), nodes, unit: "cores" }, &options);
+        let changes = diff_tree(
+            &DiffTree {
+                frames: tree.frames.clone(),
+                nodes,
+                unit: "cores",
+                judged_by: profile::JudgedBy::Counting,
+            },
+            &options,
+        );
         for table in [top, diff, calls, changes] {
             assert_harmless(&table, &name);
             assert_eq!(table.lines().count(), 2, "{name:?}: {table}");

@@ -76,7 +76,7 @@ fn every_grade() -> DiffTree {
         row(1, 6, 0.31, 0.3, Grade::Noise),
         row(1, 8, 0.0001, 0.0, Grade::Noise),
     ];
-    DiffTree { frames: source.frames, nodes, unit: "cores" }
+    DiffTree { frames: source.frames, nodes, unit: "cores", judged_by: profile::JudgedBy::Counting }
 }
 
 fn still() -> SvgOptions {

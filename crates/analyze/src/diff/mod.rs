@@ -20,7 +20,7 @@ mod pairs;
 mod units;
 mod verdict;
 
-use profile::{CallTree, DiffNode, DiffTree, FrameId, Grade, Timeline};
+use profile::{CallTree, DiffNode, DiffTree, FrameId, Grade, JudgedBy, Timeline};
 
 pub use labels::Label;
 use pairs::{Paired, PairedNode};
@@ -249,7 +249,12 @@ pub fn compare(before: &Side<'_>, after: &Side<'_>, judge: Judge) -> Diff {
             smallest: median(effects.iter().map(|effect| effect.smallest)),
         });
     }
-    let tree = tree(pairs, sides, &grades);
+    let judged_by = match &judge {
+        Judge::Noise { .. } => JudgedBy::Noise,
+        Judge::Counting(_) => JudgedBy::Counting,
+        Judge::Nothing(_) => JudgedBy::Nothing,
+    };
+    let tree = tree(pairs, sides, &grades, judged_by);
     Diff { tree, functions, whole, scale: before.scale, judge, tested }
 }
 
@@ -317,7 +322,7 @@ fn judge_functions(
     }
 }
 
-fn tree(pairs: Paired, sides: [&Side<'_>; 2], grades: &[Grade]) -> DiffTree {
+fn tree(pairs: Paired, sides: [&Side<'_>; 2], grades: &[Grade], judged_by: JudgedBy) -> DiffTree {
     let node = |(node, grade): (&PairedNode, &Grade)| DiffNode {
         parent: node.parent,
         frame: node.frame,
@@ -328,7 +333,7 @@ fn tree(pairs: Paired, sides: [&Side<'_>; 2], grades: &[Grade]) -> DiffTree {
         grade: *grade,
     };
     let nodes = pairs.nodes.iter().zip(grades).map(node).collect();
-    DiffTree { frames: pairs.frames, nodes, unit: sides[0].scale.unit() }
+    DiffTree { frames: pairs.frames, nodes, unit: sides[0].scale.unit(), judged_by }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {

@@ -296,38 +296,51 @@ impl Tester {
         (whole, effects.collect())
     }
 
-    /// How many functions are called changed when the base is held against itself (every other unit, or long
-    /// block, against the rest), and how many were tested: what noise does. `None`: too few units.
+    /// How many functions are called changed when the base is held against itself, and how many were tested:
+    /// what noise does. Of two ways to cut it the worse: every other unit (or long block) against the rest,
+    /// and the first half against the second, which shows what drifts. `None`: too few units.
     #[must_use]
     pub fn noise_floor(&self, tallies: &Tallies) -> Option<(usize, usize)> {
         let base = &self.sides[0];
-        // Long blocks of their own: of short ones every other may beat with the sampler.
-        let long = base.long.as_ref();
-        if long.unwrap_or(&base.units).count < LEAST_TO_SPLIT {
+        let count = base.long.as_ref().unwrap_or(&base.units).count;
+        if count < LEAST_TO_SPLIT {
             return None;
         }
-        let merge = |values: Vec<f64>| long.map_or(values.clone(), |long| long.sum(&values));
-        let half = |values: &[f64], odd: usize| -> Vec<f64> {
-            values.iter().skip(odd).step_by(2).copied().collect()
+        let alternating = self.against_itself(tallies, |unit| unit % 2 == 1);
+        let halves = self.against_itself(tallies, |unit| unit >= count / 2);
+        Some(alternating.max(halves))
+    }
+
+    /// Holds some units of the base against the others.
+    fn against_itself(&self, tallies: &Tallies, is_new: impl Fn(usize) -> bool) -> (usize, usize) {
+        let base = &self.sides[0];
+        // Long blocks of their own: of short ones every other may beat with the sampler.
+        let merge = |values: Vec<f64>| match &base.long {
+            Some(long) => long.sum(&values),
+            None => values,
         };
-        let side = |odd: usize| {
-            let exposure = half(&merge(base.exposure.clone()), odd);
+        let part = |values: &[f64], new: bool| -> Vec<f64> {
+            let units = values.iter().enumerate().filter(|(unit, _)| is_new(*unit) == new);
+            units.map(|(_, value)| *value).collect()
+        };
+        let side = |new: bool| {
+            let exposure = part(&merge(base.exposure.clone()), new);
             let count = exposure.len();
             let units = Units { of_cell: Vec::new(), count, follows: vec![false; count] };
             SideUnits { exposure, units, long: None, ..base.clone() }
         };
-        let (even, odd) = (side(0), side(1));
+        let (old, new) = (side(false), side(true));
         let mut known: FxHashSet<Vec<u64>> = FxHashSet::default();
         let mut p = Vec::new();
         for row in &tallies.weights {
             let sums = merge(base.units.sum(&row[0]));
-            let new = || sums.iter().map(|sum| sum.to_bits()).collect();
-            if sums.iter().any(|sum| *sum > 0.0) && known.insert(new()) {
-                p.push(unpaired(&even, &half(&sums, 0), &odd, &half(&sums, 1)).p);
+            let key = || sums.iter().map(|sum| sum.to_bits()).collect();
+            if sums.iter().any(|sum| *sum > 0.0) && known.insert(key()) {
+                p.push(unpaired(&old, &part(&sums, false), &new, &part(&sums, true)).p);
             }
         }
         let flagged = discoveries(&p).iter().filter(|q| **q <= FALSE_DISCOVERIES).count();
-        Some((flagged, p.len()))
+        (flagged, p.len())
     }
 }
 

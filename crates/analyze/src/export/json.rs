@@ -170,7 +170,7 @@ pub(super) fn verdict(change: &Change) -> &'static str {
         (Some(Verdict::Inconclusive), _) => "inconclusive",
         (None, Grade::Grew) => "grew",
         (None, Grade::Shrank) => "shrank",
-        (None, Grade::Noise) => "within counting error",
+        (None, Grade::Noise) => "not told",
     }
 }
 

@@ -86,6 +86,13 @@ fn a_recording_is_its_own_base() {
     assert_eq!(ran.status, 0, "{}", ran.stderr);
     assert!(ran.stdout.contains("3.50 CPU-seconds in 5.00 s"), "{}", ran.stdout);
     assert!(ran.stdout.contains("1.00 CPU-seconds in 5.00 s"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("on both sides"), "{}", ran.stdout);
+    let overlapping = desk.analyze("run.arc@2s.. --diff run.arc@..5s -o -");
+    assert!(
+        overlapping.stdout.contains("Note: 3.00 s are on both sides"),
+        "{}",
+        overlapping.stdout
+    );
     let same = desk.analyze("run.arc@0s..5s run.arc@5s..10s -o -");
     assert!(same.stdout.contains("4.50 CPU-seconds in 10.0 s"), "{}", same.stdout);
 }

@@ -2,7 +2,7 @@
 
 use ::svg::node::Node;
 use ::svg::node::element::Element;
-use profile::{CallTree, Caption, DiffTree, Frame, FrameKind, Grade};
+use profile::{CallTree, Caption, DiffTree, Frame, FrameKind, Grade, JudgedBy};
 
 use super::page::{BAR_PX, Legend, PAD_PX, ROW_PX, plot_width_px};
 use super::{Direction, element, hundredths, text_element};
@@ -306,10 +306,14 @@ impl<'a> DiffFaces<'a> {
             let sign = if delta < 0.0 { '−' } else { '+' };
             line.push_str(&format!(" ({sign}{})", amount::percent(delta.abs(), before)));
         }
-        line.push_str(match grade {
-            Grade::Noise => ": within counting error",
-            Grade::Grew => ": grew, not tested against noise",
-            Grade::Shrank => ": shrank, not tested against noise",
+        line.push_str(match (self.tree.judged_by, grade) {
+            (JudgedBy::Noise, Grade::Noise) => ": no change that can be told from noise",
+            (JudgedBy::Noise, Grade::Grew) => ": grew, more than noise explains",
+            (JudgedBy::Noise, Grade::Shrank) => ": shrank, more than noise explains",
+            (JudgedBy::Counting, Grade::Noise) => ": within counting error",
+            (JudgedBy::Counting, Grade::Grew) => ": grew, not tested against noise",
+            (JudgedBy::Counting, Grade::Shrank) => ": shrank, not tested against noise",
+            (JudgedBy::Nothing, _) => ": no verdict",
         });
         if before <= 0.0 && after > 0.0 {
             line.push_str("; new: not in the base");
@@ -354,16 +358,30 @@ impl Faces for DiffFaces<'_> {
     }
 
     fn legend(&self, layout: &Layout) -> Legend {
+        let (grey, note) = match self.tree.judged_by {
+            JudgedBy::Noise => (
+                "not told from noise",
+                "Coloured is what changed more than noise explains. Stronger colour: more of the box \
+                 changed. Width: the larger of before and after.",
+            ),
+            JudgedBy::Counting => (
+                "within counting error",
+                "Not tested against noise. Stronger colour: more of the box changed. Width: the larger of \
+                 before and after.",
+            ),
+            JudgedBy::Nothing => (
+                "no verdict",
+                "No verdict: the two sides do not compare. Width: the larger of before and after.",
+            ),
+        };
         let mut entries = vec![
             (Paint::Grew, vec![0, 1, 2, 3, 4], "▲ grew".to_owned()),
             (Paint::Shrank, vec![0, 1, 2, 3, 4], "▼ shrank".to_owned()),
-            (Paint::Noise, vec![0], "within counting error".to_owned()),
+            (Paint::Noise, vec![0], grey.to_owned()),
         ];
         if layout.hidden_frames > 0 {
             entries.push((Paint::Merged, vec![0], merged_note(layout)));
         }
-        let note = "Not tested against noise. Stronger colour: more of the box changed. \
-                    Width: the larger of before and after.";
         Legend { entries, note: Some(note) }
     }
 }

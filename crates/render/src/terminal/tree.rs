@@ -284,7 +284,10 @@ mod tests {
             node(1, shrunk, 2.0, 1.0, Grade::Shrank),
             node(1, same, 0.5, 0.5, Grade::Noise),
         ];
-        let text = diff_tree(&DiffTree { frames, nodes, unit: "cores" }, &OPTIONS);
+        let text = diff_tree(
+            &DiffTree { frames, nodes, unit: "cores", judged_by: profile::JudgedBy::Counting },
+            &OPTIONS,
+        );
         assert_eq!(
             text,
             "   change  before  after  function (cores)\n\
