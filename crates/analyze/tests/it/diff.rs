@@ -152,3 +152,58 @@ fn sides_that_do_not_compare_get_no_verdict() {
     assert!(ran.stdout.contains("NO VERDICT: the sides were recorded with different events"));
     assert!(!ran.stdout.contains("REGRESSION"));
 }
+
+#[test]
+fn several_runs_of_a_command_compare_by_their_mean() {
+    let run = |number: u8, samples| {
+        let mut facts = crate::made::facts();
+        facts.recording_id = [number; 16];
+        facts.launched = true;
+        let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
+        run.ran("server", "_start main work", samples);
+        (format!("{number}.arc"), run.finish())
+    };
+    let runs: Vec<(String, Vec<u8>)> =
+        (1..=9).map(|number| run(number, 500 + u64::from(number % 3))).collect();
+    let slower: Vec<(String, Vec<u8>)> = (11..=13).map(|number| run(number, 900)).collect();
+    let all: Vec<(&str, Vec<u8>)> =
+        runs.iter().chain(&slower).map(|(name, bytes)| (name.as_str(), bytes.clone())).collect();
+    let desk = Desk::with(&all);
+    let base = "--diff 7.arc --diff 8.arc --diff 9.arc --fail-on regression=15% -o -";
+    // Twice as many runs of the same work are no more work.
+    let same = desk.analyze(&format!("1.arc 2.arc 3.arc 4.arc 5.arc 6.arc {base}"));
+    assert!(same.stdout.contains("5.01 and 5.01 CPU-seconds a run"), "{}", same.stdout);
+    assert!(same.stdout.contains("6 against 3 captures"), "{}", same.stdout);
+    assert_eq!(same.status, 0, "{}", same.stderr);
+    let slower = desk.analyze(&format!("11.arc 12.arc 13.arc {base}"));
+    assert!(
+        slower.stdout.starts_with("REGRESSION: CPU use grew from 5.01 to 9.00"),
+        "{}",
+        slower.stdout
+    );
+    assert_eq!(slower.status, 1);
+}
+
+#[test]
+fn a_change_below_a_root_that_is_always_busy_is_found() {
+    let busy = |number: u8, work, waiting, rest| {
+        let mut facts = crate::made::facts();
+        facts.recording_id = [number; 16];
+        let mut run = Made::with(&facts, &crate::made::server_module("/srv/server"));
+        run.ran("server", "_start main work", work);
+        run.ran("server", "_start main serve wait_events", waiting);
+        run.ran("server", "_start main", rest);
+        run.finish()
+    };
+    let desk = Desk::with(&[("a.arc", busy(1, 200, 600, 200)), ("b.arc", busy(2, 700, 250, 50))]);
+    let ran = desk.analyze("b.arc --diff a.arc -o - -o b.svg");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("CPU use is unchanged: 1.00 and 1.00 cores"), "{}", ran.stdout);
+    assert!(
+        lines[1].starts_with("REGRESSION: work (server) grew from 0.20 to 0.70"),
+        "{}",
+        lines[1]
+    );
+    assert!(!ran.stdout.contains("moved"), "neither is new or gone: {}", ran.stdout);
+    assert!(desk.read("b.svg").contains("▲ work"));
+}
