@@ -32,7 +32,7 @@ pub enum Error {
     CommandNotFirst,
     /// An input is not something this program knows.
     #[error(
-        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`, a pprof profile, folded stacks, or what `perf script` prints", path.display()
+        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`, a pprof profile, folded stacks, or text of a profiler that `analyze --help` names", path.display()
     )]
     NotARecording {
         /// Which.

@@ -1,4 +1,4 @@
-//! Inputs whose stacks have names already: pprof, folded stacks, `perf script` text.
+//! Inputs whose stacks have names already: pprof, and what other tools print.
 //!
 //! They join at the call tree. What they say of themselves differs, and is often little: everything that
 //! may be unknown is an `Option`, and nothing is made up in its place.
@@ -24,7 +24,7 @@ const MOST_STEPS: u64 = 1 << 28;
 const MOST_TEXT_BYTES: usize = 96 << 20;
 
 /// Frames of one stack at most; what is deeper is one marker.
-const DEEPEST: u32 = 16 << 10;
+pub const DEEPEST: u32 = 16 << 10;
 
 /// What kind of input it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +35,16 @@ pub enum NamedKind {
     Folded,
     /// What `perf script` prints.
     PerfScript,
+    /// What DTrace prints of an aggregation over stacks.
+    Dtrace,
+    /// The report of macOS `sample`.
+    Sample,
+    /// Intel VTune's top-down report.
+    Vtune,
+    /// The call tree of Visual Studio's profiler.
+    VisualStudio,
+    /// The `.prof` file of a program that GHC compiled.
+    GhcProf,
 }
 
 impl NamedKind {
@@ -45,6 +55,11 @@ impl NamedKind {
             Self::Pprof => "pprof",
             Self::Folded => "folded stacks",
             Self::PerfScript => "text of perf script",
+            Self::Dtrace => "stacks of DTrace",
+            Self::Sample => "report of sample",
+            Self::Vtune => "top-down report of VTune",
+            Self::VisualStudio => "call tree of Visual Studio",
+            Self::GhcProf => "cost centres of GHC",
         }
     }
 }
