@@ -17,7 +17,7 @@ impl Spellings {
     /// The number of a frame: of the one that was spelled the same before, or else of `frame`.
     ///
     /// # Errors
-    /// [`TooMuch::Text`].
+    /// [`TooMuch::Memory`].
     pub fn id(
         &mut self,
         stacks: &mut NamedStacks,
