@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{bpf, build, requirements, run};
+use crate::{bpf, build, requirements, run, viewer};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
         ]))
     }),
     ("bpf object", || bpf::run(true)),
+    ("viewer", || viewer::run(true)),
     ("unit and integration tests", || {
         run::check(&mut run::cargo(&["test", "--quiet", "--workspace"]))
     }),
