@@ -12,6 +12,7 @@ import { type Picture, Painter, nameOf, picture } from './picture';
 import { compile, matchedUnder, matches } from './search';
 import { type State, fromHash, initial, toHash } from './state';
 import { choose, colours } from './theme';
+import { Legend } from './legend';
 import { Toolbar } from './toolbar';
 import { type Tree, NO_FRAME, path } from './tree';
 
@@ -32,6 +33,7 @@ export class App {
   private readonly sandwichName = element('h2', { class: 'name' });
   private readonly sandwich: HTMLElement;
   private readonly stage = element('div', { class: 'stage' });
+  private readonly legend: Legend;
   private readonly help = help();
   private found: Uint8Array | null = null;
   /** What each flamegraph shows. */
@@ -44,6 +46,7 @@ export class App {
     this.flame = this.chart('Flamegraph');
     this.above = this.chart('Callers');
     this.below = this.chart('Callees');
+    this.legend = new Legend(data);
     this.table = new FunctionTable(data, {
       chosen: (row) => this.choseFunction(row.frame),
       opened: (row) => this.openSandwich(row.frame),
@@ -67,7 +70,7 @@ export class App {
   start(): void {
     this.stage.append(this.flame.root, this.table.root, this.sandwich);
     const body = element('div', { class: 'body' }, [this.stage, this.details.root]);
-    this.host.append(this.toolbar.root, body, this.tip, this.help);
+    this.host.append(this.toolbar.root, this.legend.root, body, this.tip, this.help);
     document.addEventListener('keydown', (event) => this.pressed(event));
     window.addEventListener('popstate', () => this.readAddress());
     window.addEventListener('hashchange', () => this.readAddress());
@@ -134,6 +137,7 @@ export class App {
   private render(): void {
     const { state } = this;
     choose(state.theme);
+    this.legend.show(state.view === 'functions' ? 'nothing' : this.model.shownSide(state), this.model.judgedBy(state));
     this.recolour();
     this.toolbar.show(state);
     for (const [part, shown] of [
@@ -152,6 +156,7 @@ export class App {
     const sides = tree.sides.map((side) => side.total[0]!);
     if (state.view === 'functions') this.table.show(this.model.functions(state), sides);
     this.details.nothing();
+    this.tip.hidden = true;
     this.showFound();
   }
 
@@ -165,14 +170,20 @@ export class App {
   }
 
   private draw(chart: Flame, tree: Tree, zoomed: number, rootsBelow: boolean): void {
-    const shown = picture(tree, this.model.shownSide(this.state));
+    const shown = this.picture(tree, this.state.view === 'sandwich' ? 'all its stacks' : 'all');
     this.pictures.set(chart, shown);
     chart.show(shown, zoomed, rootsBelow);
+  }
+
+  private picture(tree: Tree, rootName: string): Picture {
+    const wholes = this.model.tree(this.state).sides.map((side) => side.total[0]!);
+    return picture(tree, this.model.shownSide(this.state), rootName, wholes);
   }
 
   private recolour(): void {
     const now = colours(this.data.head.paints);
     for (const chart of [this.flame, this.above, this.below]) chart.repaint(now);
+    this.legend.repaint(now);
   }
 
   // ---- zoom and selection
@@ -220,7 +231,7 @@ export class App {
 
   private choseFunction(frame: number): void {
     const at = this.model.heaviestNode(this.state, this.data.frames.function[frame]!);
-    const shown = picture(this.model.tree(this.state), this.model.shownSide(this.state));
+    const shown = this.picture(this.model.tree(this.state), 'all');
     this.details.show(this.model.judgedBy(this.state), shown, at, 0);
   }
 
@@ -312,7 +323,7 @@ export class App {
     const chart = this.current();
     const shown = this.pictures.get(chart);
     if (!shown || chart.selected < 0) return;
-    const name = nameOf(this.data, shown.tree, chart.selected);
+    const name = nameOf(this.data, shown, chart.selected);
     copy(name).then((done) => chart.say(done ? `copied ${name}` : 'copying is not allowed here'));
   }
 }

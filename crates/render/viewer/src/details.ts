@@ -40,7 +40,7 @@ export function judgement(judgedBy: string, picture: Picture, node: number): str
 /** One line for the pointer, for those who listen, and for lists. */
 export function oneLine(data: Data, judgedBy: string, picture: Picture, node: number): string {
   const { tree, side } = picture;
-  const name = nameOf(data, tree, node);
+  const name = nameOf(data, picture, node);
   if (side === 'difference') {
     const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
     return `${name}: ${threeDigits(before)} → ${amount(data, after)} (${signed(after - before)}), ${judgement(judgedBy, picture, node)}`;
@@ -48,8 +48,9 @@ export function oneLine(data: Data, judgedBy: string, picture: Picture, node: nu
   const weights = tree.sides[side === 'after' ? 1 : 0]!;
   const total = weights.total[node]!;
   const self = weights.own[node]!;
-  const own = self > 0 && node !== 0 ? `, self ${percent(self, weights.total[0]!)}` : '';
-  return `${name}: ${percent(total, weights.total[0]!)}, ${amount(data, total)}${own}`;
+  const whole = picture.wholes[side === 'after' ? 1 : 0]!;
+  const own = self > 0 && node !== 0 ? `, self ${percent(self, whole)}` : '';
+  return `${name}: ${percent(total, whole)}, ${amount(data, total)}${own}`;
 }
 
 export class Details {
@@ -67,7 +68,7 @@ export class Details {
   show(judgedBy: string, picture: Picture, node: number, zoomed: number): void {
     const { data } = this;
     const frame = picture.tree.shape.frame[node]!;
-    const name = nameOf(data, picture.tree, node);
+    const name = nameOf(data, picture, node);
     const parts: Node[] = [element('h2', { class: 'name' }, [name])];
     if (frame !== NO_FRAME) parts.push(this.facts(frame));
     parts.push(...this.weights(picture, node, zoomed));
@@ -119,7 +120,7 @@ export class Details {
     const total = (number: number, at: number) => tree.sides[number]!.total[at]!;
     row('Total', (number) => threeDigits(total(number, node) / this.data.head.weight_per_unit));
     row('Self', (number) => threeDigits(tree.sides[number]!.own[node]! / this.data.head.weight_per_unit));
-    row('Of all', (number) => percent(total(number, node), total(number, 0)));
+    row('Of all', (number) => percent(total(number, node), picture.wholes[number]!));
     if (zoomed !== 0) row('Of the zoomed frame', (number) => percent(total(number, node), total(number, zoomed)));
     if (node !== 0 && parent !== 0) row('Of its caller', (number) => percent(total(number, node), total(number, parent)));
     if (side === 'difference') {

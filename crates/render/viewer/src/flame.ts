@@ -281,7 +281,7 @@ export class Flame {
     const cells = Math.floor((size - gap - 2 * LABEL_PAD) / this.cell);
     if (cells < 1 || merged) return;
     const mark = glyph(picture, node);
-    const name = fit(nameOf(this.data, picture.tree, node), mark ? cells - 2 : cells);
+    const name = fit(nameOf(this.data, picture, node), mark ? cells - 2 : cells);
     if (!name && !mark) return;
     context.fillStyle = colours.ink;
     context.fillText(mark && name ? `${mark} ${name}` : mark || name, left + LABEL_PAD, y + BAR_PX / 2 + 1);

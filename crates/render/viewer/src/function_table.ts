@@ -76,18 +76,16 @@ export class FunctionTable {
   }
 
   private ofProfile(whole: number): Column[] {
-    const unit = this.data.head.unit;
     const part = (key: 'own' | 'total', title: string): Column[] => [
-      { key, title: `${title} (${unit})`, value: (row) => row[key][0]!, text: (row) => this.figure(row[key][0]!) },
+      { key, title, value: (row) => row[key][0]!, text: (row) => this.figure(row[key][0]!) },
       { key: `${key}-share`, title: '%', value: (row) => row[key][0]!, text: (row) => percent(row[key][0]!, whole) },
     ];
     return [...part('own', 'Self'), ...part('total', 'Total'), ...this.named()];
   }
 
   private ofComparison(_wholes: number[]): Column[] {
-    const unit = this.data.head.unit;
     const part = (key: 'own' | 'total', title: string): Column[] => [
-      { key: `${key}-change`, title: `${title} change (${unit})`, value: (row) => Math.abs(row[key][1]! - row[key][0]!), text: (row) => signed((row[key][1]! - row[key][0]!) / this.data.head.weight_per_unit) },
+      { key: `${key}-change`, title: `${title} change`, value: (row) => Math.abs(row[key][1]! - row[key][0]!), text: (row) => signed((row[key][1]! - row[key][0]!) / this.data.head.weight_per_unit) },
       { key: `${key}-before`, title: 'Before', value: (row) => row[key][0]!, text: (row) => this.figure(row[key][0]!) },
       { key: `${key}-after`, title: 'After', value: (row) => row[key][1]!, text: (row) => this.figure(row[key][1]!) },
     ];
@@ -170,7 +168,7 @@ export class FunctionTable {
   }
 
   describe(): string {
-    return `${thousands(this.rows.length)} of ${thousands(this.all.length)} functions`;
+    return `${thousands(this.rows.length)} of ${thousands(this.all.length)} functions, in ${this.data.head.unit || 'samples'}`;
   }
 }
 

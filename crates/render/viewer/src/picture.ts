@@ -9,14 +9,18 @@ export type Side = 'only' | 'before' | 'after' | 'difference';
 
 export interface Picture {
   tree: Tree;
+  /** What the root stands for. */
+  rootName: string;
+  /** Weight of everything, for each side, also where the tree is of one function only. */
+  wholes: number[];
   side: Side;
   width: Float64Array;
   start: Float64Array;
 }
 
-export function picture(tree: Tree, side: Side): Picture {
+export function picture(tree: Tree, side: Side, rootName: string, wholes: number[]): Picture {
   const width = widths(tree, side === 'difference' ? 'both' : side === 'after' ? 1 : 0);
-  return { tree, side, width, start: starts(tree.shape, width) };
+  return { tree, rootName, wholes, side, width, start: starts(tree.shape, width) };
 }
 
 /** Rows of the paints that stand for something else than a kind of frame. */
@@ -66,8 +70,8 @@ export function glyph(picture: Picture, node: number): string {
 }
 
 /** What a node is called. */
-export function nameOf(data: Data, tree: Tree, node: number): string {
-  const frame = tree.shape.frame[node]!;
-  if (node === 0) return 'all';
+export function nameOf(data: Data, picture: Picture, node: number): string {
+  const frame = picture.tree.shape.frame[node]!;
+  if (node === 0) return picture.rootName;
   return frame === NO_FRAME ? 'frames too small to show' : data.frames.names[frame]!;
 }
