@@ -59,3 +59,12 @@ export function screenshotPath(name) {
   mkdirSync(process.env.SCREENSHOTS, { recursive: true });
   return join(process.env.SCREENSHOTS, `${name}.png`);
 }
+
+/** Violations of the policy, as the page itself hears of them. */
+export async function watchPolicy(page, complaints) {
+  await page.exposeFunction('policyViolated', (what) => complaints.push(`policy: ${what}`));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) =>
+      window.policyViolated(`${event.violatedDirective} ${event.blockedURI}`));
+  });
+}
