@@ -169,7 +169,7 @@ impl Job<'_> {
             View::Svg => self.svg(),
             View::Folded => self.folded(),
             View::Pprof => return self.pprof(),
-            View::Json | View::Csv | View::Markdown => self.exported(output.view),
+            View::Html | View::Json | View::Csv | View::Markdown => self.exported(output.view),
         }
         .map(String::into_bytes)
     }
@@ -178,6 +178,7 @@ impl Job<'_> {
         let results = self.results()?;
         let (after, compared) = (&results.after, results.compared.as_ref());
         Ok(match view {
+            View::Html => export::html::page(after, compared, self.plan.title.as_deref()),
             View::Json => export::json::document(after, compared),
             View::Csv => export::csv::table(after, compared),
             _ => export::markdown::document(after, compared, self.plan.title.as_deref()),
