@@ -15,6 +15,7 @@ mod requirements;
 mod run;
 mod rusage;
 mod test;
+mod viewer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +47,12 @@ enum Command {
     /// Compile the BPF program and write its committed object
     Bpf {
         /// Only check that the committed object is what the source compiles to
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the HTML report's viewer and write its committed script and style
+    Viewer {
+        /// Only check that what is committed is the build of its source
         #[arg(long)]
         check: bool,
     },
@@ -120,6 +127,7 @@ fn main() -> ExitCode {
         Command::Demo { seconds } => demo::run(seconds),
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
+        Command::Viewer { check } => viewer::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Fuzz { seconds, names } => fuzz::run(seconds, &names),
         Command::Hostile => hostile::run(),

@@ -40,6 +40,12 @@ pub enum Error {
         /// What it is instead, as a clause.
         found: &'static str,
     },
+    /// Debug files packed together.
+    #[error("{0} packs files together, as `perf archive` does, and is not looked into. Unpack it to where they are found: mkdir -p ~/.debug && tar xf {0} -C ~/.debug", path.display())]
+    Packed {
+        /// Which.
+        path: PathBuf,
+    },
     /// A file that has no code to look addresses up in.
     #[error("{}: {source}; give a program, a library, a debug file or a vmlinux", path.display())]
     NoProgram {

@@ -11,7 +11,7 @@ use crate::callers::FunctionPattern;
 use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
 use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
-use crate::locate::{Debuginfod, Search};
+use crate::locate::{Debuginfod, Search, is_packed_file};
 use crate::sieve::Sieve;
 use crate::stacks::Shape;
 
@@ -68,6 +68,8 @@ pub enum View {
     Info,
     /// The flamegraph.
     Svg,
+    /// Everything, to be explored in a browser.
+    Html,
     /// One line for each stack.
     Folded,
     /// pprof's format.
@@ -252,6 +254,7 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
         }
         let view = match format {
             Format::Svg => View::Svg,
+            Format::Html => View::Html,
             Format::Folded => View::Folded,
             Format::Pprof => View::Pprof,
             Format::Json => View::Json,
@@ -297,7 +300,7 @@ fn picture_beside(file: &Path, extension: &str) -> PathBuf {
 /// Where files are looked for.
 ///
 /// # Errors
-/// A search path that is not there, a prefix without `=`.
+/// A search path that is not there or packed, a prefix without `=`.
 pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, Error> {
     let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
         Ok(_) => Ok(path.to_path_buf()),
@@ -319,7 +322,10 @@ pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, 
         debug_dirs: options
             .debug_dir
             .iter()
-            .map(|path| exists("--debug-dir", path))
+            .map(|path| match exists("--debug-dir", path)? {
+                path if is_packed_file(&path) => Err(Error::Packed { path }),
+                path => Ok(path),
+            })
             .collect::<Result<_, _>>()?,
         sysroot: sysroot.transpose()?,
         map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,

@@ -11,6 +11,7 @@ use super::named::Named;
 use super::perf_data::{self, Imported, PerfDataError};
 use super::{Recording, dtrace, folded, outline, perf_script, pprof};
 use crate::Error;
+use crate::locate::is_packed;
 
 /// An opened input.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ enum Content {
     PerfScript,
     Dtrace,
     Outline(outline::Tool),
+    Packed,
     Other(&'static str),
 }
 
@@ -56,6 +58,7 @@ fn recognise(head: &[u8]) -> Content {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Content::Archive,
         [0x1f, 0x8b, ..] => Content::Gzip,
         _ if perf_data::is_perf_data(head) => Content::PerfData,
+        _ if is_packed(head) => Content::Packed,
         _ if is_xctrace(head) => {
             Content::Other("is an export of Instruments, which `inferno-collapse-xctrace` folds")
         }
@@ -203,6 +206,7 @@ fn archive_or(
         (Ok(archive), _) => {
             Ok(Opened::Recording(Box::new(Recording::new(path, archive, Vec::new()))))
         }
+        (Err(_), Content::Packed) => Err(Error::Packed { path }),
         (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
         (Err(source), _) => Err(Error::Archive { path, source }),
     }
@@ -217,6 +221,7 @@ fn named(path: &Path, head: &[u8], input: &mut dyn Read) -> Result<Opened, Error
         Content::Outline(tool) => outline::import(path, tool, buffered(input)).map_err(text)?,
         Content::Gzip => return inflated(path, input),
         Content::Other(found) => return Err(Error::NotARecording { path: path.into(), found }),
+        Content::Packed => return Err(Error::Packed { path: path.into() }),
         Content::Archive | Content::PerfData => {
             let found = "is compressed with gzip; inflate it";
             return Err(Error::NotARecording { path: path.into(), found });
