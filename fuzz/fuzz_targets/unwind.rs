@@ -39,7 +39,7 @@ fuzz_target!(|bytes: &[u8]| {
     let machine = if machine & 1 == 0 { Machine::X86_64 } else { Machine::Aarch64 };
     let (eh, debug) = table.split_at(table.len() / 2);
     let (eh, header) = eh.split_at(eh.len() / 4 * 3);
-    let mut slice = Slice { looked_at_words: u32::from(*words) * 32, kept: Vec::new() };
+    let mut slice = Slice { looked_at_words: u32::from(*words) * 32, kept: Vec::new(), other: None };
     let mut place = 0u32;
     for row in kept.as_chunks::<4>().0 {
         let value = u64::from(u16::from_le_bytes([row[2], row[3]]));

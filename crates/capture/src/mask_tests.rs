@@ -39,8 +39,11 @@ fn registers(others: &[u64]) -> Vec<u64> {
 
 fn masked(registers: &[u64], stack: &[u64]) -> Slice {
     let (registers, stack) = (bytes(registers), bytes(stack));
-    let mut slice =
-        Slice { looked_at_words: 77, kept: vec![Kept { place: 1, value: KeptValue::Stack(1) }] };
+    let mut slice = Slice {
+        looked_at_words: 77,
+        kept: vec![Kept { place: 1, value: KeptValue::Stack(1) }],
+        other: None,
+    };
     assert!(mask(Words(&registers), Words(&stack), &maps(), place_of, &mut slice));
     slice
 }
@@ -137,7 +140,7 @@ fn without_registers_or_mappings_nothing_is_kept() {
     let (registers, stack) = (bytes(&registers(&[PROGRAM + 8])), bytes(&[PROGRAM + 8]));
     let nothing = AddressMap::default();
     assert!(mask(Words(&registers), Words(&stack), &nothing, place_of, &mut slice));
-    assert_eq!(slice, Slice { looked_at_words: 1, kept: Vec::new() });
+    assert_eq!(slice, Slice { looked_at_words: 1, kept: Vec::new(), other: None });
 }
 
 /// Whatever stands beside it, a word that is neither code nor stack leaves no trace.

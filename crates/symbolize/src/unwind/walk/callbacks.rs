@@ -1,0 +1,115 @@
+//! Go code that C code called, which Go code had called: the callers stand on two stacks in turns.
+//!
+//! ```text
+//! the thread's stack                      the goroutine's stack
+//!                                         runtime.goexit, main.work, …, runtime.cgocall
+//! runtime.asmcgocall, C code, crosscall2
+//! runtime.cgocallback                     runtime.cgocallback (the same frame: it goes over)
+//!                                         runtime.cgocallbackg, …, main.spin
+//! ```
+//! On each stack the frames of one turn stand right above those of the next, but for what the functions that switch
+//! need: `asmcgocall` leaves some room, and `cgocallback` has its frame on both stacks. So of each stack the state is
+//! kept where the walk left it.
+
+use super::{Frame, Recorded, Rules, State, Step, Walker, rule_of, stopped_at_switch};
+use crate::unwind::{GoSwitch, Rule, WalkEnd};
+use profile::{ModuleId, Slice};
+
+/// What `climb` says.
+type Climbed = Result<WalkEnd, (GoSwitch, ModuleId)>;
+
+/// Above what `asmcgocall` left, `cgocallback` has its frame within so many words.
+const ENTRY_WORDS: u32 = 24;
+/// That is so large; the return address to `crosscall2` follows. (Go 1.17 to 1.27)
+const ENTRY_FRAME_WORDS: u32 = 4;
+
+impl Walker {
+    /// Goes on from a switch that `climb` came to, and from those that follow. An error: where the first one
+    /// leads is not known, and what `climb` says then.
+    pub(super) fn climb_both<'a>(
+        &mut self,
+        mut climbed: Climbed,
+        mut here: State<'a>,
+        recorded: Recorded<'a>,
+        other: &'a Slice,
+        rules: &mut impl Rules,
+    ) -> Result<WalkEnd, Climbed> {
+        let mut there = State::new(self.machine, other, recorded.goroutine);
+        let mut has_crossed = false;
+        // Which recorded chain has the callers too, and where it begins.
+        let (mut from, mut chain) = (0, recorded.path);
+        loop {
+            let crossed = match climbed {
+                _ if !self.has_both_stacks || self.dispatches => false,
+                Err((GoSwitch::Enters, _)) => self.enter_thread(&mut here, &mut there, rules),
+                Err((GoSwitch::Leaves, _)) if has_crossed => {
+                    self.return_to_goroutine(&mut there, rules)
+                }
+                Err((GoSwitch::Leaves, _)) => self.go_to_goroutine(recorded.goroutine),
+                _ => false,
+            };
+            if crossed && !has_crossed && !recorded.goroutine.is_empty() {
+                (from, chain) = (self.frames.len() - 1, recorded.goroutine);
+            }
+            match climbed {
+                Err(_) if crossed => std::mem::swap(&mut here, &mut there),
+                // Without the other stack the chain may know more.
+                Err((GoSwitch::Enters, _)) => self.has_both_stacks = false,
+                end if has_crossed => return Ok(self.follow(from, chain, stopped_at_switch(end))),
+                end => return Err(end),
+            }
+            has_crossed |= crossed;
+            climbed = self.climb(&mut here, rules);
+        }
+    }
+
+    /// The rule of the last frame.
+    fn last_rule(&mut self, rules: &mut impl Rules) -> Option<Rule> {
+        rule_of(self.frames.last_mut()?, rules).ok().cloned()
+    }
+
+    /// From `cgocallback` to the function that C code called.
+    fn enter_thread(
+        &mut self,
+        goroutine: &mut State<'_>,
+        thread: &mut State<'_>,
+        rules: &mut impl Rules,
+    ) -> bool {
+        let (Some(rule), Some(start)) = (self.last_rule(rules), thread.sp_words()) else {
+            return false;
+        };
+        let mut is_entry = |words: u32| {
+            let Some((module, address)) = thread.code_at(words) else { return false };
+            let rule = rules.rule(module, address.saturating_sub(1));
+            rule.is_ok_and(|rule| rule.go_switch == Some(GoSwitch::CalledByC))
+        };
+        let first = start.saturating_add(ENTRY_FRAME_WORDS);
+        let Some(entry) = (first..first.saturating_add(ENTRY_WORDS)).find(|at| is_entry(*at))
+        else {
+            return false;
+        };
+        goroutine.leave(&rule);
+        thread.go_to(entry - ENTRY_FRAME_WORDS);
+        self.push_caller(thread, &rule)
+    }
+
+    /// From the thread's stack, on which the walk began, to where the goroutine goes on.
+    fn go_to_goroutine(&mut self, goroutine: &[(ModuleId, u64)]) -> bool {
+        let Some((module, address)) = goroutine.first().copied() else { return false };
+        self.frames.push(Frame { module, address, is_return: true, step: Step::Proven });
+        true
+    }
+
+    /// From `asmcgocall` on the thread's stack to its caller.
+    fn return_to_goroutine(&mut self, goroutine: &mut State<'_>, rules: &mut impl Rules) -> bool {
+        let rule = self.last_rule(rules);
+        rule.is_some_and(|rule| self.push_caller(goroutine, &rule))
+    }
+
+    fn push_caller(&mut self, state: &mut State<'_>, rule: &Rule) -> bool {
+        let Some(last) = self.frames.last() else { return false };
+        let Ok(Some(caller)) = state.caller(Ok(rule), last) else { return false };
+        self.frames.push(caller);
+        true
+    }
+}
