@@ -7,9 +7,6 @@ use crate::record::{
     MAX_FRAMES, MORE_STACK_LAYOUT, MoreStack, OTHER_STACK_LAYOUT, RECORD_LAYOUT, RecordHeader,
 };
 
-/// Of memory.
-const PAGE_BYTES: u64 = 4096;
-
 /// How the walk along user frame pointers ended, as the BPF program saw it (`enum walk_end`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum WalkEnd {
@@ -138,13 +135,8 @@ pub(crate) fn more_of_stack(record: &[u8]) -> Option<MoreOfStack> {
     let word = |at| bytes_at(record, at).map(u64::from_ne_bytes).ok();
     let from = word(offset_of!(MoreStack, from))?;
     let bytes = usize::try_from(word(offset_of!(MoreStack, bytes))?).unwrap_or(usize::MAX);
-    let bytes = bytes.min(record.len().checked_sub(STACK)?);
-    let below = (from % PAGE_BYTES) as usize;
-    let length = bytes.saturating_sub(below) / 8 * 8;
-    Some(MoreOfStack {
-        words: STACK + below..STACK + below + length,
-        other_from: is_other.then_some(from),
-    })
+    let length = bytes.min(record.len().checked_sub(STACK)?) / 8 * 8;
+    Some(MoreOfStack { words: STACK..STACK + length, other_from: is_other.then_some(from) })
 }
 
 /// Makes so many bytes more behind a record part of its stack, or of the other one.
@@ -311,24 +303,21 @@ pub(crate) mod tests {
         more_from(MORE_STACK_LAYOUT, time_ns, 0x7000, stack)
     }
 
-    /// A record with the other stack of such a sample, from an address inside a page on.
+    /// A record with the other stack of such a sample, from an address on.
     pub(crate) fn more_of_other(time_ns: u64, from: u64, stack: &[u64]) -> Vec<u8> {
         more_from(OTHER_STACK_LAYOUT, time_ns, from, stack)
     }
 
     fn more_from(layout: u32, time_ns: u64, from: u64, stack: &[u64]) -> Vec<u8> {
-        let below = (from % PAGE_BYTES) as usize;
         let mut bytes = vec![0; size_of::<MoreStack>()];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         put(offset_of!(MoreStack, time_ns), &time_ns.to_ne_bytes());
-        put(offset_of!(MoreStack, bytes), &((below + stack.len() * 8) as u64).to_ne_bytes());
+        put(offset_of!(MoreStack, bytes), &(stack.len() as u64 * 8).to_ne_bytes());
         put(offset_of!(MoreStack, layout), &layout.to_ne_bytes());
         put(offset_of!(MoreStack, cpu), &1u32.to_ne_bytes());
         put(offset_of!(MoreStack, from), &from.to_ne_bytes());
-        let start = offset_of!(MoreStack, stack);
-        put(start, &vec![0xaa; below]);
         for (index, word) in stack.iter().enumerate() {
-            put(start + below + index * 8, &word.to_ne_bytes());
+            put(offset_of!(MoreStack, stack) + index * 8, &word.to_ne_bytes());
         }
         bytes
     }
@@ -348,11 +337,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_other_stack_begins_inside_its_first_page() {
+    fn the_other_stack_says_where_it_is() {
         let bytes = more_of_other(99, 0x7010, &[1, 2]);
         let found = more_of_stack(&bytes).unwrap();
-        assert_eq!(found, MoreOfStack { words: 48..64, other_from: Some(0x7010) });
-        assert_eq!(more_of_stack(&bytes[..40]).unwrap().words, 48..48);
+        assert_eq!(found, MoreOfStack { words: 32..48, other_from: Some(0x7010) });
+        assert_eq!(more_of_stack(&bytes[..40]).unwrap().words, 32..40);
     }
 
     #[test]

@@ -160,7 +160,7 @@ fn join(
     };
     let mut part = record_start + more.words.start..record_start + more.words.end;
     if let Some(from) = more.other_from {
-        // In front of the words, where the record has something else that is of no use any more.
+        // In front of the words, where the record has it, too.
         part.start -= size_of::<u64>();
         bytes[part.start..][..size_of::<u64>()].copy_from_slice(&from.to_ne_bytes());
     }

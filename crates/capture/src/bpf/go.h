@@ -16,6 +16,8 @@
 #define SWITCH_BYTES 16
 /* In a g, since ever: the address at which its stack ends. */
 #define G_STACK_HI 8
+/* Calls from C to Go inside one another, at most. */
+#define MAX_CALLBACKS 8
 
 /* Programs whose code is known to user space. */
 struct map_definition go_programs SEC("maps") = {
@@ -58,17 +60,34 @@ static __always_inline int is_called_back(const struct go_thread *thread, __u64 
 	       (frame[2] == thread->m || (!frame[2] && frame[0] == sp));
 }
 
+/* Of C code on a thread's stack from there on, that called Go code: the end of it, and of what Go called before in the
+ * same way. In the first word each time is where that called; behind the last one there is little. 0: Go called
+ * none, and all there is may be C code. */
+static __always_inline __u64 end_of_c_code(__u64 sp)
+{
+	__u64 end = sp, next;
+	int i;
+
+	for (i = 0; i < MAX_CALLBACKS; i++) {
+		if (read_word(end, &next) || next - end - 1 >= MAX_SLICE_BYTES)
+			break;
+		end = next;
+	}
+	return end == sp ? 0 : end + PAGE_BYTES;
+}
+
 /* Of a thread on the stack of its goroutine: the C code on its own one, if that called. */
 static __always_inline void find_c_callers(const struct go_program *go, const struct go_thread *thread,
 					   struct scratch *record)
 {
-	__u64 g0, sp;
+	__u64 g0, sp, bytes;
 
 	if (read_word(thread->m + go->m_g0, &g0) || read_word(g0 + go->g_sched_sp, &sp) ||
 	    !is_called_back(thread, sp) || read_word(thread->g + G_STACK_HI, &record->stack_end))
 		return;
+	bytes = end_of_c_code(sp) - sp;
 	record->other_from = sp;
-	record->other_bytes = MAX_SLICE_BYTES;
+	record->other_bytes = bytes < MAX_SLICE_BYTES ? bytes : MAX_SLICE_BYTES;
 }
 
 /* Of a thread on its own stack: what the goroutine has above where it goes on, if it was called by C code that
@@ -79,7 +98,7 @@ static __always_inline void find_go_callers(const struct go_thread *thread, stru
 
 	if (!is_called_back(thread, record->stack_end) || read_word(thread->curg + G_STACK_HI, &end))
 		return;
-	record->stack_end = 0;
+	record->stack_end = end_of_c_code(record->stack_end);
 	record->other_from = sp;
 	record->other_bytes = end - sp < MAX_SLICE_BYTES ? end - sp : MAX_SLICE_BYTES;
 }
@@ -127,6 +146,22 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 	if (record->goroutine.leaps)
 		find_go_callers(&thread, record, sp);
 	return bytes;
+}
+
+/* The thread's other stack. The sample is in the ring: its room is free. */
+static __always_inline void submit_other(struct scratch *record)
+{
+	struct more_stack *more = (struct more_stack *)record->words;
+	__u64 bytes;
+
+	more->time_ns = record->header.time_ns;
+	more->layout = OTHER_STACK_LAYOUT;
+	more->cpu = record->header.cpu;
+	more->from = record->other_from;
+	more->bytes = copy_stack(record, more->stack, more->from, record->other_bytes);
+	bytes = *(volatile __u64 *)&more->bytes;
+	if (bytes <= MAX_SLICE_BYTES)
+		bpf_ringbuf_output(&ring, more, offsetof(struct more_stack, stack) + bytes, BPF_RB_NO_WAKEUP);
 }
 
 #endif

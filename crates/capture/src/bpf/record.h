@@ -66,13 +66,13 @@ struct record_header {
 };
 
 /* The part of a stack that goes on where the record of a sample, or another part of its stack, ended; or the other
- * stack of a Go program's thread. */
+ * stack of a Go program's thread (then the record ends with what there is). */
 struct more_stack {
 	__u64 time_ns; /* the sample's; no two of a CPU have the same */
 	__u64 bytes;   /* of `stack` */
 	__u32 layout;  /* MORE_STACK_LAYOUT, OTHER_STACK_LAYOUT */
 	__u32 cpu;
-	__u64 from;    /* the address meant; `stack` begins with the page that it is in */
+	__u64 from;    /* where in memory it is */
 	char stack[MAX_SLICE_BYTES];
 };
 

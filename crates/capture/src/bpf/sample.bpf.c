@@ -466,6 +466,10 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	return 0;
 }
+
+static __always_inline void submit_other(struct scratch *record)
+{
+}
 #endif
 
 /* Wakes the reader only while the ring is between one and two times the wake level: by then it has
@@ -490,27 +494,26 @@ static __always_inline long submit(struct counters *count, struct scratch *recor
 	return error;
 }
 
-/* Copies a part of a stack, whole pages as far as they can be read; returns their bytes. */
-static __always_inline __u64 submit_more(const struct scratch *record, __u32 layout, __u64 from, __u64 wanted)
+/* Copies the next part of a stack, whole pages as far as they can be read; returns its bytes. */
+static __always_inline __u64 submit_more(const struct scratch *record, __u64 from, __u64 wanted)
 {
 	struct more_stack *more = bpf_ringbuf_reserve(&ring, sizeof(*more), 0);
-	__u64 done = MAX_SLICE_BYTES, start = from & -PAGE_BYTES;
+	__u64 done = MAX_SLICE_BYTES;
 	int page;
 
 	if (!more)
 		return 0;
-	wanted += from - start;
-	if (bpf_probe_read_user(more->stack, MAX_SLICE_BYTES, (const void *)start)) {
+	if (bpf_probe_read_user(more->stack, MAX_SLICE_BYTES, (const void *)from)) {
 		for (page = 0; page < MAX_SLICE_BYTES / PAGE_BYTES; page++) {
 			if (bpf_probe_read_user(more->stack + page * PAGE_BYTES, PAGE_BYTES,
-						(const void *)(start + page * PAGE_BYTES)) &&
+						(const void *)(from + page * PAGE_BYTES)) &&
 			    !record->is_all_stack)
 				break;
 		}
 		done = page * PAGE_BYTES;
 	}
 	more->time_ns = record->header.time_ns;
-	more->layout = layout;
+	more->layout = MORE_STACK_LAYOUT;
 	more->cpu = record->header.cpu;
 	more->from = from;
 	more->bytes = done < wanted ? done : wanted;
@@ -526,15 +529,14 @@ static __always_inline void submit_stacks(struct scratch *record)
 	for (part = 0; part < MAX_MORE_STACKS && record->more_bytes; part++) {
 		if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > 2 * (__u64)config.wake_bytes)
 			break;
-		if (submit_more(record, MORE_STACK_LAYOUT, record->more_from, record->more_bytes) <
-			    MAX_SLICE_BYTES ||
+		if (submit_more(record, record->more_from, record->more_bytes) < MAX_SLICE_BYTES ||
 		    record->more_bytes < MAX_SLICE_BYTES)
 			break;
 		record->more_from += MAX_SLICE_BYTES;
 		record->more_bytes -= MAX_SLICE_BYTES;
 	}
 	if (record->other_from && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= 2 * (__u64)config.wake_bytes)
-		submit_more(record, OTHER_STACK_LAYOUT, record->other_from, record->other_bytes);
+		submit_other(record);
 }
 
 SEC("perf_event")

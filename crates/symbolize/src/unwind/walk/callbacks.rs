@@ -18,9 +18,11 @@ use profile::{ModuleId, Slice};
 /// What `climb` says.
 type Climbed = Result<WalkEnd, (GoSwitch, ModuleId)>;
 
-/// Above what `asmcgocall` left, `cgocallback` has its frame within so many words.
-const ENTRY_WORDS: u32 = 24;
-/// That is so large; the return address to `crosscall2` follows. (Go 1.17 to 1.27)
+/// So many words above what the functions that switch to the thread's stack left of it `cgocallback` has its frame:
+/// `asmcgocall` to Go 1.25 or so, later ones, `systemstack`. Between stand words of former calls, also such that look
+/// like a frame; the other distances lead into the frame of `crosscall2`.
+const DISTANCES_WORDS: [u32; 5] = [9, 8, 3, 2, 0];
+/// That frame is so large; the return address to `crosscall2` follows.
 const ENTRY_FRAME_WORDS: u32 = 4;
 
 impl Walker {
@@ -42,10 +44,12 @@ impl Walker {
             let crossed = match climbed {
                 _ if !self.has_both_stacks || self.dispatches => false,
                 Err((GoSwitch::Enters, _)) => self.enter_thread(&mut here, &mut there, rules),
-                Err((GoSwitch::Leaves, _)) if has_crossed => {
+                Err((GoSwitch::Leaves | GoSwitch::Parks, _)) if has_crossed => {
                     self.return_to_goroutine(&mut there, rules)
                 }
-                Err((GoSwitch::Leaves, _)) => self.go_to_goroutine(recorded.goroutine),
+                Err((GoSwitch::Leaves | GoSwitch::Parks, _)) => {
+                    self.go_to_goroutine(recorded.goroutine)
+                }
                 _ => false,
             };
             if crossed && !has_crossed && !recorded.goroutine.is_empty() {
@@ -83,13 +87,14 @@ impl Walker {
             let rule = rules.rule(module, address.saturating_sub(1));
             rule.is_ok_and(|rule| rule.go_switch == Some(GoSwitch::CalledByC))
         };
-        let first = start.saturating_add(ENTRY_FRAME_WORDS);
-        let Some(entry) = (first..first.saturating_add(ENTRY_WORDS)).find(|at| is_entry(*at))
-        else {
+        // Where no other frame is, the words begin with it.
+        let distances = if start == 0 { &[0][..] } else { &DISTANCES_WORDS };
+        let mut places = distances.iter().map(|distance| start.saturating_add(*distance));
+        let Some(entry) = places.find(|at| is_entry(at.saturating_add(ENTRY_FRAME_WORDS))) else {
             return false;
         };
         goroutine.leave(&rule);
-        thread.go_to(entry - ENTRY_FRAME_WORDS);
+        thread.go_to(entry);
         self.push_caller(thread, &rule)
     }
 
