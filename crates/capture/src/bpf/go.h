@@ -17,7 +17,7 @@
 /* In a g, since ever: the address at which its stack ends. */
 #define G_STACK_HI 8
 /* Calls from C to Go inside one another, at most. */
-#define MAX_CALLBACKS 8
+#define MAX_CALLBACKS 4
 
 /* Programs whose code is known to user space. */
 struct map_definition go_programs SEC("maps") = {
@@ -56,13 +56,13 @@ static __always_inline int is_called_back(const struct go_thread *thread, __u64 
 {
 	__u64 frame[3];
 
-	return config.small_slice_bytes && !bpf_probe_read_user(frame, sizeof(frame), (const void *)sp) &&
+	return !bpf_probe_read_user(frame, sizeof(frame), (const void *)sp) &&
 	       (frame[2] == thread->m || (!frame[2] && frame[0] == sp));
 }
 
-/* Of C code on a thread's stack from there on, that called Go code: the end of it, and of what Go called before in the
- * same way. In the first word each time is where that called; behind the last one there is little. 0: Go called
- * none, and all there is may be C code. */
+/* Of that C code the end, and of what Go called before in the same way: a page's, because where that is the thread
+ * starts. In the first word each time is where the one before begins. 0: Go called none, and all there is may be C
+ * code. */
 static __always_inline __u64 end_of_c_code(__u64 sp)
 {
 	__u64 end = sp, next;
@@ -73,34 +73,30 @@ static __always_inline __u64 end_of_c_code(__u64 sp)
 			break;
 		end = next;
 	}
-	return end == sp ? 0 : end + PAGE_BYTES;
+	return end == sp ? 0 : (end & -PAGE_BYTES) + PAGE_BYTES;
 }
 
-/* Of a thread on the stack of its goroutine: the C code on its own one, if that called. */
-static __always_inline void find_c_callers(const struct go_program *go, const struct go_thread *thread,
-					   struct scratch *record)
+/* Of Go code that C code called: what to record of both stacks. `go_from`: where on the goroutine's what runs on the
+ * thread's goes on, if it runs there. */
+static __always_inline void find_both_stacks(const struct go_thread *thread, struct scratch *record, __u64 go_from)
 {
-	__u64 g0, sp, bytes;
+	__u64 c_from = record->stack_end, c_end, go_end;
 
-	if (read_word(thread->m + go->m_g0, &g0) || read_word(g0 + go->g_sched_sp, &sp) ||
-	    !is_called_back(thread, sp) || read_word(thread->g + G_STACK_HI, &record->stack_end))
+	if (!config.small_slice_bytes || !is_called_back(thread, c_from) ||
+	    read_word(thread->curg + G_STACK_HI, &go_end))
 		return;
-	bytes = end_of_c_code(sp) - sp;
-	record->other_from = sp;
-	record->other_bytes = bytes < MAX_SLICE_BYTES ? bytes : MAX_SLICE_BYTES;
-}
-
-/* Of a thread on its own stack: what the goroutine has above where it goes on, if it was called by C code that
- * stands further up on the thread's. */
-static __always_inline void find_go_callers(const struct go_thread *thread, struct scratch *record, __u64 sp)
-{
-	__u64 end;
-
-	if (!is_called_back(thread, record->stack_end) || read_word(thread->curg + G_STACK_HI, &end))
-		return;
-	record->stack_end = end_of_c_code(record->stack_end);
-	record->other_from = sp;
-	record->other_bytes = end - sp < MAX_SLICE_BYTES ? end - sp : MAX_SLICE_BYTES;
+	c_end = end_of_c_code(c_from);
+	if (go_from) {
+		record->stack_end = c_end;
+		record->other_from = go_from;
+		record->other_bytes = go_end - go_from;
+	} else {
+		record->stack_end = go_end;
+		record->other_from = c_from;
+		record->other_bytes = c_end - c_from;
+	}
+	/* No chain says it all then. */
+	__builtin_memset(record->roots.addresses, 0, sizeof(record->roots.addresses));
 }
 
 /* Writes the goroutine's chain of frames if the thread stands on its own stack; returns its bytes. */
@@ -108,57 +104,69 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	const struct go_program *go;
 	struct go_thread thread;
-	__u64 g0, sp, pc, frame[2], bytes;
+	__u64 g0, pc, frame[2], sp = 0, bytes = 0, leaps = record->user.leaps;
 
 	if (!config.task_fsbase_offset)
 		return 0;
 	go = bpf_map_lookup_elem(&go_programs, &record->header.tgid);
 	if (!go || read_thread(go, &thread))
 		return 0;
-	if (thread.curg == thread.g) {
-		if (record->user.leaps)
-			find_c_callers(go, &thread, record);
+	if (thread.curg == thread.g && !leaps)
 		return 0;
-	}
-	if (read_word(thread.m + go->m_g0, &g0) || g0 != thread.g ||
-	    read_word(g0 + go->g_sched_sp, &record->stack_end) ||
-	    read_word(thread.curg + go->g_sched_sp, &sp) || read_word(thread.curg + go->g_sched_pc, &pc) ||
-	    read_word(thread.curg + go->g_sched_bp, &frame[0]))
+	if (read_word(thread.m + go->m_g0, &g0) || read_word(g0 + go->g_sched_sp, &record->stack_end))
 		return 0;
-	if (pc - go->switch_address < SWITCH_BYTES) {
-		/* Where it really goes on is what the function returns to that switched: above its frame, if it
-		 * has one (since Go 1.21 or so), else at the top of the stack. */
-		if (sp == frame[0]) {
-			if (bpf_probe_read_user(frame, sizeof(frame), (const void *)sp))
-				return 0;
-			pc = frame[1];
-			sp += sizeof(frame);
-		} else {
-			if (read_word(sp, &pc))
-				return 0;
-			sp += sizeof(pc);
+	if (thread.curg != thread.g) {
+		if (g0 != thread.g || read_word(thread.curg + go->g_sched_sp, &sp) ||
+		    read_word(thread.curg + go->g_sched_pc, &pc) ||
+		    read_word(thread.curg + go->g_sched_bp, &frame[0]))
+			return 0;
+		if (pc - go->switch_address < SWITCH_BYTES) {
+			/* Where it really goes on is what the function returns to that switched: above its frame,
+			 * if it has one (since Go 1.21 or so), else at the top of the stack. */
+			if (sp == frame[0]) {
+				if (bpf_probe_read_user(frame, sizeof(frame), (const void *)sp))
+					return 0;
+				pc = frame[1];
+				sp += sizeof(frame);
+			} else {
+				if (read_word(sp, &pc))
+					return 0;
+				sp += sizeof(pc);
+			}
 		}
+		to[0] = pc;
+		record->goroutine.pointer = frame[0];
+		bytes = follow_frames(&record->goroutine, to, record);
+		record->header.walk_ends |= record->goroutine.end << 4;
+		leaps = record->goroutine.leaps;
 	}
-	to[0] = pc;
-	record->goroutine.pointer = frame[0];
-	bytes = follow_frames(&record->goroutine, to, record);
-	record->header.walk_ends |= record->goroutine.end << 4;
-	if (record->goroutine.leaps)
-		find_go_callers(&thread, record, sp);
+	if (leaps)
+		find_both_stacks(&thread, record, sp);
 	return bytes;
 }
 
-/* The thread's other stack. The sample is in the ring: its room is free. */
+/* The thread's other stack, to the end of the last page that can be read. The sample is in the ring: its room is
+ * free. */
 static __always_inline void submit_other(struct scratch *record)
 {
 	struct more_stack *more = (struct more_stack *)record->words;
-	__u64 bytes;
+	__u64 from = record->other_from, bytes = record->other_bytes;
+	int i;
 
+	if (bytes > MAX_SLICE_BYTES)
+		bytes = MAX_SLICE_BYTES - (from & (PAGE_BYTES - 1));
+	for (i = 0; i <= MAX_SLICE_BYTES / PAGE_BYTES; i++) {
+		if (bytes > MAX_SLICE_BYTES)
+			return;
+		if (!bpf_probe_read_user(more->stack, bytes, (const void *)from))
+			break;
+		bytes -= PAGE_BYTES;
+	}
 	more->time_ns = record->header.time_ns;
+	more->bytes = bytes;
 	more->layout = OTHER_STACK_LAYOUT;
 	more->cpu = record->header.cpu;
-	more->from = record->other_from;
-	more->bytes = copy_stack(record, more->stack, more->from, record->other_bytes);
+	more->from = from;
 	bytes = *(volatile __u64 *)&more->bytes;
 	if (bytes <= MAX_SLICE_BYTES)
 		bpf_ringbuf_output(&ring, more, offsetof(struct more_stack, stack) + bytes, BPF_RB_NO_WAKEUP);

@@ -268,7 +268,7 @@ static __always_inline __u64 is_frameless(const struct roots *known, __u64 addre
 static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct scratch *record)
 {
 	__u64 window_bytes = 0, address, *frame, whole_to = 0, skips = 0, leaps = 0;
-	__u64 pointer = *(volatile __u64 *)&walk->pointer, window_start = pointer;
+	__u64 pointer = *(volatile __u64 *)&walk->pointer, window_start = 0, first = pointer;
 	int i;
 
 	walk->end = USER_END_LIMIT;
@@ -287,11 +287,11 @@ static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct s
 					break;
 				}
 			}
-			leaps |= (pointer - window_start) >> LEAP_SHIFT;
 			window_start = pointer;
 		}
 		/* Code without frame pointers that does not end the chain: its callers stand below this frame. */
 		whole_to += (pointer - whole_to) & -skips;
+		leaps |= pointer ^ first;
 		/* The window has room for one word more than the mask lets through. */
 		frame = (__u64 *)((char *)record->window + ((pointer - window_start) & WINDOW_MASK));
 		pointer = frame[0];
@@ -304,7 +304,7 @@ static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct s
 		skips = is_frameless(&record->roots, address);
 	}
 	walk->whole_to = whole_to;
-	walk->leaps = leaps;
+	walk->leaps = leaps >> LEAP_SHIFT;
 	return i * sizeof(__u64);
 }
 
@@ -377,8 +377,7 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, struct scr
 	near = record->stack_end - regs->rsp;
 	if (near < config.deep_slice_bytes && near % sizeof(__u64) == 0)
 		return near;
-	if (config.small_slice_bytes == config.deep_slice_bytes || record->other_from ||
-	    !is_trusted(&record->roots, outermost))
+	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(&record->roots, outermost))
 		return deep_slice(record, regs->rsp);
 	if (whole_to)
 		frame = whole_to;
