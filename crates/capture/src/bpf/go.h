@@ -16,6 +16,8 @@
 #define SWITCH_BYTES 16
 /* In a g, since ever: the address at which its stack ends. */
 #define G_STACK_HI 8
+/* runtime.maxstacksize: 1 GB; code is further away from them. */
+#define MAX_GO_STACK_BYTES (1 << 30)
 /* Calls from C to Go inside one another, at most. */
 #define MAX_CALLBACKS 4
 
@@ -76,16 +78,15 @@ static __always_inline __u64 end_of_c_code(__u64 sp)
 	return end == sp ? 0 : (end & -PAGE_BYTES) + PAGE_BYTES;
 }
 
-/* Of Go code that C code called: what to record of both stacks. `go_from`: where on the goroutine's what runs on the
- * thread's goes on, if it runs there. */
-static __always_inline void find_both_stacks(const struct go_thread *thread, struct scratch *record, __u64 go_from)
+/* What to record of both stacks where C code called Go code; or where the goroutine's chain is not known. */
+static __always_inline void find_both_stacks(const struct go_thread *thread, struct scratch *record, __u64 is_blind)
 {
-	__u64 c_from = record->stack_end, c_end, go_end;
+	__u64 c_from = record->stack_end, go_from = *(volatile __u64 *)&record->go_on.sp, c_end, go_end;
+	int is_below_c = is_called_back(thread, c_from);
 
-	if (!config.small_slice_bytes || !is_called_back(thread, c_from) ||
-	    read_word(thread->curg + G_STACK_HI, &go_end))
+	if (!config.small_slice_bytes || !(is_below_c | is_blind) || read_word(thread->curg + G_STACK_HI, &go_end))
 		return;
-	c_end = end_of_c_code(c_from);
+	c_end = is_below_c ? end_of_c_code(c_from) : c_from;
 	if (go_from) {
 		record->stack_end = c_end;
 		record->other_from = go_from;
@@ -99,13 +100,43 @@ static __always_inline void find_both_stacks(const struct go_thread *thread, str
 	__builtin_memset(record->roots.addresses, 0, sizeof(record->roots.addresses));
 }
 
+/* False: it cannot be read. What was noted is the function that switched: where it really goes on is what that returns
+ * to, above its frame, if it has one (since Go 1.21 or so), else at the top of the stack. Then the frame is what was
+ * noted, too; but since then, C code may have called Go code, which runs further down, and that may have switched. */
+static __always_inline int find_go_on(const struct go_program *go, __u64 curg, struct go_on *on)
+{
+	__u64 top[2];
+
+	if (read_word(curg + go->g_sched_sp, &on->sp) || read_word(curg + go->g_sched_pc, &on->pc))
+		return 0;
+	if (on->pc - go->switch_address < SWITCH_BYTES) {
+		if (bpf_probe_read_user(top, sizeof(top), (const void *)on->sp))
+			return 0;
+		if (!top[0] || top[0] - on->sp < MAX_GO_STACK_BYTES) {
+			on->frame = top[0];
+			on->pc = top[1];
+			on->sp += sizeof(top);
+			return 1;
+		}
+		on->pc = top[0];
+		on->sp += sizeof(top[0]);
+		if (read_word(curg + go->g_sched_bp, &on->frame))
+			return 0;
+		on->frame |= !on->frame; /* forgotten since then; what switched has a caller with a frame */
+		return 1;
+	}
+	return !read_word(curg + go->g_sched_bp, &on->frame);
+}
+
 /* Writes the goroutine's chain of frames if the thread stands on its own stack; returns its bytes. */
 static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	const struct go_program *go;
 	struct go_thread thread;
-	__u64 g0, pc, frame[2], sp = 0, bytes = 0, leaps = record->user.leaps;
+	struct go_on *on = &record->go_on;
+	__u64 g0, bytes = 0, leaps = record->user.leaps, is_blind = 0;
 
+	on->sp = 0;
 	if (!config.task_fsbase_offset)
 		return 0;
 	go = bpf_map_lookup_elem(&go_programs, &record->header.tgid);
@@ -116,32 +147,20 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 	if (read_word(thread.m + go->m_g0, &g0) || read_word(g0 + go->g_sched_sp, &record->stack_end))
 		return 0;
 	if (thread.curg != thread.g) {
-		if (g0 != thread.g || read_word(thread.curg + go->g_sched_sp, &sp) ||
-		    read_word(thread.curg + go->g_sched_pc, &pc) ||
-		    read_word(thread.curg + go->g_sched_bp, &frame[0]))
+		if (g0 != thread.g || !find_go_on(go, thread.curg, on))
 			return 0;
-		if (pc - go->switch_address < SWITCH_BYTES) {
-			/* Where it really goes on is what the function returns to that switched: above its frame,
-			 * if it has one (since Go 1.21 or so), else at the top of the stack. */
-			if (sp == frame[0]) {
-				if (bpf_probe_read_user(frame, sizeof(frame), (const void *)sp))
-					return 0;
-				pc = frame[1];
-				sp += sizeof(frame);
-			} else {
-				if (read_word(sp, &pc))
-					return 0;
-				sp += sizeof(pc);
-			}
-		}
-		to[0] = pc;
-		record->goroutine.pointer = frame[0];
+		to[0] = on->pc;
+		/* A frame further down is not its callers'. Without a branch, and through memory: see sample(). The
+		 * pointer becomes one that is no frame's. */
+		is_blind = (on->frame - on->sp) >> 63 & -on->frame >> 63;
+		asm volatile("" : "+r"(is_blind));
+		record->goroutine.pointer = on->frame | is_blind;
 		bytes = follow_frames(&record->goroutine, to, record);
 		record->header.walk_ends |= record->goroutine.end << 4;
 		leaps = record->goroutine.leaps;
 	}
-	if (leaps)
-		find_both_stacks(&thread, record, sp);
+	if (leaps | is_blind)
+		find_both_stacks(&thread, record, is_blind);
 	return bytes;
 }
 

@@ -41,6 +41,13 @@ struct walk {
 	__u8 end;       /* enum walk_end */
 };
 
+/* Where a goroutine goes on. */
+struct go_on {
+	__u64 sp; /* 0: it runs */
+	__u64 pc;
+	__u64 frame; /* 0: it has none */
+};
+
 struct scratch {
 	struct record_header header;
 	/* User frames, kernel frames, the goroutine's, registers, stack. The slack lets the verifier see that
@@ -52,6 +59,7 @@ struct scratch {
 	struct roots roots;
 	struct walk user;
 	struct walk goroutine;
+	struct go_on go_on;
 	/* Go: where the stack ends on which the thread stands, or where it was switched to. 0: not known. */
 	__u64 stack_end;
 	/* Go code that C code called: from where on the callers stand on the thread's other stack. 0: it is not so. */
