@@ -20,7 +20,7 @@ const SAVED_FOR_C: [(u8, Saved); 5] = [
     (14, Saved::At(STACK_POINTER, 48)),
     (15, Saved::At(STACK_POINTER, 56)),
 ];
-/// The stack pointer is so far below the return address there, or further (since Go 1.26 or so).
+/// The stack pointer is so far below the return address there, or 80 (since Go 1.22).
 const DEPTH_AT_CALL_TO_GO: i32 = 72;
 
 /// What a function of the runtime does with stacks.

@@ -19,7 +19,7 @@ use profile::{ModuleId, Slice};
 type Climbed = Result<WalkEnd, (GoSwitch, ModuleId)>;
 
 /// So many words above what the functions that switch to the thread's stack left of it `cgocallback` has its frame:
-/// `asmcgocall` to Go 1.25 or so, later ones, `systemstack`. Between stand words of former calls, also such that look
+/// `asmcgocall` up to Go 1.21, later ones, `systemstack`. Between stand words of former calls, also such that look
 /// like a frame; the other distances lead into the frame of `crosscall2`.
 const DISTANCES_WORDS: [u32; 5] = [9, 8, 3, 2, 0];
 /// That frame is so large; the return address to `crosscall2` follows.
@@ -42,7 +42,7 @@ impl Walker {
         let (mut from, mut chain) = (0, recorded.path);
         loop {
             let crossed = match climbed {
-                _ if !self.has_both_stacks || self.dispatches => false,
+                _ if self.dispatches => false,
                 Err((GoSwitch::Enters, _)) => self.enter_thread(&mut here, &mut there, rules),
                 Err((GoSwitch::Leaves | GoSwitch::Parks, _)) if has_crossed => {
                     self.return_to_goroutine(&mut there, rules)
@@ -57,8 +57,15 @@ impl Walker {
             }
             match climbed {
                 Err(_) if crossed => std::mem::swap(&mut here, &mut there),
-                // Without the other stack the chain may know more.
-                Err((GoSwitch::Enters, _)) => self.has_both_stacks = false,
+                // What stands on the goroutine's stack above did not call.
+                Err((GoSwitch::Enters, _)) => {
+                    let last = self.frames.len() - 1;
+                    let end = self.follow(from, chain, stopped_at_switch(climbed));
+                    if self.frames.len() - 1 > last {
+                        self.frames[last].step = Step::Gap;
+                    }
+                    return Ok(end);
+                }
                 end if has_crossed => return Ok(self.follow(from, chain, stopped_at_switch(end))),
                 end => return Err(end),
             }
