@@ -1,6 +1,7 @@
 //! Writes archives with the real writer and reads them again: time and bytes a sample, and memory.
 //!
-//! `cargo bench -p benches --bench archive [-- MILLIONS]`. Times are CPU time of the one thread that
+//! `cargo bench -p benches --bench archive [-- MILLIONS | -- keep SAMPLES FILE.arc]`, the latter to leave
+//! an archive of so many samples for other measurements. Times are CPU time of the one thread that
 //! works, so that other load on the machine disturbs little.
 
 use std::fs::File;
@@ -271,6 +272,10 @@ fn main() {
             let before = peak_kib();
             write(io::sink(), samples.parse().expect("a number"));
             print!("{} KiB, of which {before} before the first sample", peak_kib());
+        }
+        ["keep", samples, path] => {
+            let file = File::create(path).expect("file");
+            write(file, samples.parse().expect("a number"));
         }
         _ => report(arguments.first().map_or(5, |n| n.parse().expect("millions of samples"))),
     }

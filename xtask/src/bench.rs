@@ -1,7 +1,9 @@
 //! The budgets of recording, measured side by side with perf in one run: interleaved, medians quoted.
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
+mod merge;
 mod million;
+mod reading;
 mod unwind;
 
 use std::fs;
@@ -23,6 +25,10 @@ pub enum Part {
     Unwind,
     /// A million samples that have to be unwound
     Million,
+    /// perf.data beside `perf script` and inferno, 100 million samples, two profiles of 100,000 stacks
+    Reading,
+    /// 300 recordings merged; recording them takes a quarter of an hour
+    Merge,
 }
 
 /// Measures and prints one line a budget, and the ways to find callers side by side.
@@ -38,6 +44,8 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     match only {
         Some(Part::Unwind) => return unwind::run(&programs, dir.path()),
         Some(Part::Million) => return million::run(&programs, dir.path()),
+        Some(Part::Reading) => return reading::run(&programs, dir.path()),
+        Some(Part::Merge) => return merge::run(&programs, dir.path()),
         None => {}
     }
     {

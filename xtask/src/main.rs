@@ -13,6 +13,7 @@ mod requirements;
 mod run;
 mod rusage;
 mod test;
+mod viewer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +45,12 @@ enum Command {
     /// Compile the BPF program and write its committed object
     Bpf {
         /// Only check that the committed object is what the source compiles to
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the HTML report's viewer and write its committed script and style
+    Viewer {
+        /// Only check that what is committed is the build of its source
         #[arg(long)]
         check: bool,
     },
@@ -108,6 +115,7 @@ fn main() -> ExitCode {
         Command::Demo { seconds } => demo::run(seconds),
         Command::Test { only } => test::run(only.as_deref()),
         Command::Bpf { check } => bpf::run(check),
+        Command::Viewer { check } => viewer::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
         Command::Bench { seconds, only } => bench::run(seconds, only),
         Command::CompareNoise { pairs, seconds, dir } => {

@@ -1,10 +1,11 @@
 //! `cargo xtask test`: everything, in steps that say what they are.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{bpf, build, requirements, run};
+use crate::{bpf, build, requirements, run, viewer};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -34,6 +35,7 @@ const STEPS: &[Step] = &[
         ]))
     }),
     ("bpf object", || bpf::run(true)),
+    ("viewer", || viewer::run(true)),
     ("unit and integration tests", || {
         run::check(&mut run::cargo(&["test", "--quiet", "--workspace"]))
     }),
@@ -106,39 +108,40 @@ fn live() -> Result<()> {
     Ok(())
 }
 
-/// Opens pictures of testdata's recordings in Chromium.
+/// Opens pictures and reports of testdata's recordings in Chromium, and reports full of hostile names.
 fn browser() -> Result<()> {
     let programs = build::programs()?;
     let scripts = crate::root().join("crates/render/browser-test");
     run::check(
-        std::process::Command::new("npm")
+        Command::new("npm")
             .args(["ci", "--silent", "--no-audit", "--no-fund"])
             .current_dir(&scripts),
     )
     .context("installing the browser driver")?;
-    let pictures = tempfile::tempdir()?;
+    let made = tempfile::tempdir()?;
     let testdata = crate::root().join("testdata");
-    let one = pictures.path().join("mixed.svg");
-    run::check(
-        run::quiet(&programs.analyze)
-            .arg(testdata.join("mixed/mixed.arc"))
-            .args(["--no-cache", "-o"])
-            .arg(&one),
-    )?;
-    let diff = pictures.path().join("story.diff.svg");
-    run::check(
-        run::quiet(&programs.analyze)
-            .arg(testdata.join("story/spin.arc"))
-            .arg("--diff")
-            .arg(testdata.join("story/fixed.arc"))
-            .args(["--no-cache", "-o"])
-            .arg(&diff),
-    )?;
-    run::check(
-        std::process::Command::new("node")
-            .arg("run.mjs")
-            .arg(&one)
-            .arg(&diff)
-            .current_dir(&scripts),
-    )
+    let analyze = |arguments: &[&str], name: &str, formats: &[&str]| {
+        let mut command = run::quiet(&programs.analyze);
+        command.args(arguments).arg("--no-cache").current_dir(&testdata);
+        for format in formats {
+            command.arg("-o").arg(made.path().join(format!("{name}.{format}")));
+        }
+        run::check(&mut command)
+    };
+    let (mixed, story) = (["mixed/mixed.arc"], ["story/spin.arc", "--diff", "story/fixed.arc"]);
+    let same = ["story/spin.arc", "--diff", "story/spin.arc"];
+    analyze(&mixed, "mixed", &["svg", "html", "folded", "json"])?;
+    analyze(&story, "story.diff", &["svg", "html", "json"])?;
+    analyze(&same, "same.diff", &["html", "json"])?;
+    let script = |name: &str, files: &[&str]| {
+        let files = files.iter().map(|file| made.path().join(file));
+        run::check(Command::new("node").arg(name).args(files).current_dir(&scripts))
+    };
+    script("run.mjs", &["mixed.svg", "story.diff.svg"])?;
+    script("report.mjs", &["mixed.html", "story.diff.html", "same.diff.html"])?;
+    let hostile = made.path().join("hostile");
+    std::fs::create_dir(&hostile)?;
+    let example = ["run", "--quiet", "-p", "render", "--example", "hostile_reports"];
+    run::check(run::cargo(&example).arg(&hostile))?;
+    script("hostile.mjs", &["hostile"])
 }

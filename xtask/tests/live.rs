@@ -13,4 +13,5 @@ mod live {
     mod names;
     mod recording;
     mod stacks;
+    mod verdicts;
 }

@@ -8,6 +8,9 @@ use archive::Damage;
 use profile::{
     CallTree, End, Event, EventId, EventKind, FrameTable, RecordingFacts, Timeline, Unit,
 };
+use rayon::iter::{
+    IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _,
+};
 
 use crate::Error;
 use crate::account::{Account, Spans};
@@ -279,14 +282,23 @@ pub fn analyze(
     let mut paths: Vec<Paths<'_>> = Vec::new();
     let mut anything = false;
     let mut weight = 0u64;
-    for (input, names) in inputs.iter().zip(&names) {
-        let (mut part, keep) = collapse_input(input, question, names, steps)?;
+    let read: Vec<Result<_, Error>> = inputs
+        .par_iter()
+        .zip(&names)
+        .map(|(input, names)| {
+            let (mut part, keep) = collapse_input(input, question, names, steps)?;
+            let recorded = part.cells.recorded().weight;
+            let paths = unwind(&input.recording, &mut part.cells, locator);
+            Ok((part, keep, recorded, paths))
+        })
+        .collect();
+    for (input, read) in inputs.iter().zip(read) {
+        let (part, keep, recorded, unwound) = read?;
         anything |= !keep.is_nothing();
         let path = || input.recording.path().into();
-        weight = weight
-            .checked_add(part.cells.recorded().weight)
-            .ok_or_else(|| Error::AbsurdWeight { path: path() })?;
-        paths.push(unwind(&input.recording, &mut part.cells, locator));
+        weight =
+            weight.checked_add(recorded).ok_or_else(|| Error::AbsurdWeight { path: path() })?;
+        paths.push(unwound);
         collapsed.push(part);
     }
     let path = inputs.first().map(|input| input.recording.path());

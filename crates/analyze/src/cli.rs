@@ -36,7 +36,7 @@ pub struct Cli {
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<PathBuf>,
 
-    /// Write this and nothing else: .svg, .folded, .pb.gz or .pprof (for `go tool pprof`), .json, .csv,
+    /// Write this and nothing else: .svg, .html, .folded, .pb.gz or .pprof (for `go tool pprof`), .json, .csv,
     /// .md or .txt; `-` is standard output. Repeatable.
     #[arg(short, long, value_name = "OUT")]
     pub output: Vec<PathBuf>,
@@ -302,6 +302,8 @@ pub struct Symbolize {
 pub enum Format {
     /// Flamegraph.
     Svg,
+    /// Report to explore in a browser: one file that needs no network and reads without scripts.
+    Html,
     /// One line for each stack, for other tools: `frame;frame;frame weight`.
     Folded,
     /// pprof's profile.proto, compressed with gzip.
@@ -327,6 +329,7 @@ impl Format {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
         match extension.as_str() {
             "svg" => Some(Self::Svg),
+            "html" | "htm" => Some(Self::Html),
             "folded" | "collapsed" => Some(Self::Folded),
             "pprof" => Some(Self::Pprof),
             "json" => Some(Self::Json),

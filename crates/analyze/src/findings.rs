@@ -113,7 +113,8 @@ fn is_kernel_entry(name: &str) -> bool {
 }
 
 /// Whether a function is a language's or a library's, not the program's.
-fn is_foreign(name: &str) -> bool {
+#[must_use]
+pub fn is_foreign(name: &str) -> bool {
     let rust = ["std::", "core::", "alloc::", "serde", "toml::", "<", "__", "operator "];
     if rust.iter().any(|prefix| name.starts_with(prefix)) {
         return true;

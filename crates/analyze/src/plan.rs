@@ -68,6 +68,8 @@ pub enum View {
     Info,
     /// The flamegraph.
     Svg,
+    /// Everything, to be explored in a browser.
+    Html,
     /// One line for each stack.
     Folded,
     /// pprof's format.
@@ -252,6 +254,7 @@ fn outputs(cli: &Cli, inputs: &[InputPath]) -> Result<Vec<Output>, Error> {
         }
         let view = match format {
             Format::Svg => View::Svg,
+            Format::Html => View::Html,
             Format::Folded => View::Folded,
             Format::Pprof => View::Pprof,
             Format::Json => View::Json,

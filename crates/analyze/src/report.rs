@@ -85,7 +85,8 @@ pub fn summary(analysis: &Analysis, inputs: &[String], table: &TableOptions) -> 
 }
 
 /// The lines about everything together.
-fn figures(analysis: &Analysis) -> Vec<Line> {
+#[must_use]
+pub fn figures(analysis: &Analysis) -> Vec<Line> {
     let mut lines = vec![total(analysis)];
     lines.extend(filtered(analysis));
     if analysis.other_events_samples > 0 {

@@ -42,12 +42,9 @@ pub enum Outcome {
 /// When no input can be read, or an output cannot be written. Inputs that cannot be read beside others
 /// that can are named on stderr, and make the outcome incomplete.
 pub fn run(plan: &Plan) -> Result<Outcome, Error> {
-    let mut job = Job {
-        plan,
-        new: Inputs::open(&plan.inputs, &plan.filter)?,
-        base: Inputs::open(&plan.bases, &plan.filter)?,
-        results: OnceCell::new(),
-    };
+    let open = |paths| Inputs::open(paths, &plan.filter);
+    let (new, base) = rayon::join(|| open(&plan.inputs), || open(&plan.bases));
+    let mut job = Job { plan, new: new?, base: base?, results: OnceCell::new() };
     inputs::resolve_times(&mut job.new, &mut job.base)?;
     for output in &plan.outputs {
         let content = job.view(output)?;
@@ -72,12 +69,17 @@ impl Results {
     fn new(plan: &Plan, new: &Inputs, base: &Inputs) -> Result<Self, Error> {
         let locator = Locator::new(plan.search.clone());
         let cache = symbol_cache(plan);
-        let after = analyzed(new, plan, &locator, &cache)?;
+        let of = |inputs| analyzed(inputs, plan, &locator, &cache);
         if plan.bases.is_empty() {
-            return Ok(Self { after, compared: None });
+            return Ok(Self { after: of(new)?, compared: None });
         }
-        let before = analyzed(base, plan, &locator, &cache)?;
-        let compared = Comparison::new(before, &after, &plan.comparing)?;
+        // Recordings mostly need the same names: the second side finds them known.
+        let (after, before) = match new.list.is_empty() || base.list.is_empty() {
+            true => rayon::join(|| of(new), || of(base)),
+            false => (of(new), of(base)),
+        };
+        let after = after?;
+        let compared = Comparison::new(before?, &after, &plan.comparing)?;
         Ok(Self { after, compared: Some(compared) })
     }
 
@@ -167,7 +169,7 @@ impl Job<'_> {
             View::Svg => self.svg(),
             View::Folded => self.folded(),
             View::Pprof => return self.pprof(),
-            View::Json | View::Csv | View::Markdown => self.exported(output.view),
+            View::Html | View::Json | View::Csv | View::Markdown => self.exported(output.view),
         }
         .map(String::into_bytes)
     }
@@ -176,6 +178,7 @@ impl Job<'_> {
         let results = self.results()?;
         let (after, compared) = (&results.after, results.compared.as_ref());
         Ok(match view {
+            View::Html => export::html::page(after, compared, self.plan.title.as_deref()),
             View::Json => export::json::document(after, compared),
             View::Csv => export::csv::table(after, compared),
             _ => export::markdown::document(after, compared, self.plan.title.as_deref()),

@@ -170,8 +170,11 @@ impl Chains<'_> {
             self.push(&mut chain, *id, true, frames);
         }
         let kernel = self.addresses.path(self.recording, self.paths, stack.kernel);
-        for id in kernel {
-            self.push(&mut chain, id, self.shape.kernel, frames);
+        for id in &kernel {
+            self.push(&mut chain, *id, self.shape.kernel, frames);
+        }
+        if let Some(innermost) = kernel.last().or(user.last()) {
+            chain.leaf = self.named(*innermost, frames);
         }
         let before = chain.frames.len();
         self.groups.insert_module(&mut chain.frames, frames);
@@ -284,27 +287,35 @@ impl Chains<'_> {
         }
     }
 
+    /// Who named the code at an address.
+    fn named(&self, id: AddressId, frames: &FrameTable) -> Named {
+        let resolved = self.resolution.get(id);
+        match (resolved.no_name, resolved.frames.last()) {
+            (None, Some(innermost)) => Ok(frames.get(*innermost).source),
+            (reason, _) => Err(reason.unwrap_or(NoName::OutOfRange)),
+        }
+    }
+
     /// Appends the frames of an address. What is known of names counts also where it is not shown.
     fn push(&self, chain: &mut Chain, id: AddressId, shown: bool, frames: &FrameTable) {
         let resolved = self.resolution.get(id);
         if shown {
-            let inlines = self.shape.inlines;
-            let wanted = |frame: &&FrameId| inlines || !frames.get(**frame).inlined;
             let first = chain.frames.len() as u32;
-            chain.frames.extend(resolved.frames.iter().filter(wanted));
+            if self.shape.inlines {
+                chain.frames.extend_from_slice(&resolved.frames);
+            } else {
+                let outer = resolved.frames.iter().filter(|frame| !frames.get(**frame).inlined);
+                chain.frames.extend(outer);
+            }
             let count = chain.frames.len() as u32 - first;
             chain.places.push(Place { address: id, first, count });
         }
-        chain.leaf = match (resolved.no_name, resolved.frames.last()) {
-            (None, Some(innermost)) => Ok(frames.get(*innermost).source),
-            (reason, _) => Err(reason.unwrap_or(NoName::OutOfRange)),
-        };
         let known = chain.groups.iter().position(|(group, _)| *group == resolved.group);
         let position = known.unwrap_or_else(|| {
             chain.groups.push((resolved.group, false));
             chain.groups.len() - 1
         });
-        chain.groups[position].1 |= chain.leaf.is_err();
+        chain.groups[position].1 |= resolved.no_name.is_some() || resolved.frames.is_empty();
         chain.leaf_group = Some(position);
     }
 }

@@ -5,6 +5,7 @@ use profile::{DiffNode, FrameKind, Grade};
 use render::safe_text::clean_up_to;
 
 use crate::diff::{Change, Diff, Effect, Judge, Scale, Verdict};
+use crate::findings::is_foreign;
 use crate::stacks::CALLER_SKIPPED;
 use crate::wording::{number, signed};
 
@@ -144,6 +145,16 @@ fn shortened(names: &[&str]) -> String {
     steps.join(" → ")
 }
 
+/// Whether a path ends in code of a library or of the language, not of the program.
+fn is_others(diff: &Diff, node: u32) -> bool {
+    let frame = diff.tree.frames.get(diff.tree.nodes[node as usize].frame);
+    match frame.kind {
+        FrameKind::Library => true,
+        FrameKind::User | FrameKind::Jit => is_foreign(&frame.name),
+        _ => false,
+    }
+}
+
 /// The smallest subtree that explains the largest change.
 struct Culprit {
     /// Nodes from the process down to it.
@@ -191,6 +202,16 @@ impl Culprit {
         };
         let last = path.iter().rposition(names_code).unwrap_or(0);
         path.truncate(last + 1);
+        // Of what is not called any more (or was not called before) not the busiest part is told, but the
+        // call: json.Unmarshal, not what it does inside.
+        let is_one_sided = |node: &DiffNode| node.before_total == 0.0 || node.after_total == 0.0;
+        while let [.., above, _] = path[..]
+            && path.iter().rev().take(2).all(|i| is_one_sided(&nodes[*i as usize]))
+            && path.iter().rev().take(2).all(|i| is_others(diff, *i))
+            && above != 0
+        {
+            path.pop();
+        }
         Some(Self { path, direction, children })
     }
 
@@ -237,10 +258,11 @@ impl Culprit {
     /// Which of the program's own functions a change in a library leads back to.
     fn own_code(&self, diff: &Diff) -> Option<String> {
         let frame = |i: &u32| diff.tree.frames.get(diff.tree.nodes[*i as usize].frame);
-        if frame(self.path.last()?).kind != FrameKind::Library {
+        if !is_others(diff, *self.path.last()?) {
             return None;
         }
-        let own = self.path.iter().rposition(|i| frame(i).kind == FrameKind::User)?;
+        let is_own = |i: &u32| frame(i).kind == FrameKind::User && !is_others(diff, *i);
+        let own = self.path.iter().rposition(is_own)?;
         let skipped = self.path[own..].iter().any(|i| &*frame(i).name == CALLER_SKIPPED);
         let or_below = if skipped { ", or a function it calls" } else { "" };
         let own = frame(&self.path[own]);
@@ -423,6 +445,20 @@ mod tests {
             "In the kernel below it: +0.89, by the system call epoll_wait."
         );
         assert_eq!(story.details[2], "Of it: +0.89 in [libc.so.6].");
+    }
+
+    #[test]
+    fn of_a_call_that_is_gone_the_call_is_named_and_who_made_it() {
+        let decoding = "p:s;runtime.goexit;main.serve;main.config;encoding/json.Unmarshal;\
+                        encoding/json.(*decodeState).value;encoding/json.(*decodeState).array";
+        let served = "p:s;runtime.goexit;main.serve;main.config;main.answer";
+        let story = told(&[(decoding, 700), (served, 100)], &[(served, 100)]);
+        assert!(story.culprit.unwrap().starts_with("encoding/json.Unmarshal (server) shrank from"));
+        assert!(story.details[0].ends_with("main.serve → main.config → encoding/json.Unmarshal"));
+        assert_eq!(
+            story.details.last().unwrap(),
+            "The program's own code on this path: main.config (server)."
+        );
     }
 
     #[test]

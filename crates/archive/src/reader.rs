@@ -23,8 +23,8 @@ use crate::{Error, facts as wire, schema};
 /// and rows take up to 50 times their bytes in memory.
 const DEFINITIONS_FLOOR_BYTES: u64 = 8 << 20;
 const DEFINITIONS_RATIO: u64 = 32;
-/// Definition frames inflated at a time, in parallel: at most 32 MiB.
-const INFLATE_AHEAD: usize = 32;
+/// Definition frames inflated at a time, in parallel, beside as many that are merged: at most 32 MiB.
+const INFLATE_AHEAD: usize = 16;
 
 /// An opened archive. Its memory grows with what is defined and, by 16 bytes a block, with the length of
 /// the recording, never with the number of samples.
@@ -195,22 +195,29 @@ fn read_definitions(
     let mut allowed = DEFINITIONS_FLOOR_BYTES
         .saturating_add(stored.min(source.len()).saturating_mul(DEFINITIONS_RATIO));
     let mut lost = Vec::new();
-    for frames in frames.chunks(INFLATE_AHEAD) {
-        let contents: Vec<_> = frames
-            .par_iter()
-            .map_init(Inflater::new, |inflater, frame| inflater.inflate(source, frame))
-            .collect();
-        for (frame, content) in frames.iter().zip(contents) {
-            let result = content.and_then(|content| {
-                allowed = allowed
-                    .checked_sub(content.len() as u64)
-                    .ok_or(LostReason::Content("the definitions are too large for the file"))?;
-                Ok(definitions.add(frame.header.epoch, &content)?)
-            });
-            if let Err(reason) = result {
-                lost.push((frame.header.seq, reason));
+    let inflate = |frames: &'_ [Frame]| -> Vec<_> {
+        let each = frames.par_iter();
+        each.map_init(Inflater::new, |inflater, frame| inflater.inflate(source, frame)).collect()
+    };
+    let mut chunks = frames.chunks(INFLATE_AHEAD);
+    let mut waiting = chunks.next().map(|frames| (frames, inflate(frames)));
+    while let Some((frames, contents)) = waiting.take() {
+        let merge = || {
+            for (frame, content) in frames.iter().zip(contents) {
+                let result = content.and_then(|content| {
+                    allowed = allowed
+                        .checked_sub(content.len() as u64)
+                        .ok_or(LostReason::Content("the definitions are too large for the file"))?;
+                    Ok(definitions.add(frame.header.epoch, &content)?)
+                });
+                if let Err(reason) = result {
+                    lost.push((frame.header.seq, reason));
+                }
             }
-        }
+        };
+        // The next ones are inflated while these are merged.
+        let ahead = || chunks.next().map(|frames| (frames, inflate(frames)));
+        (_, waiting) = rayon::join(merge, ahead);
     }
     let lost = lost.iter().map(|(seq, reason)| format!("definition block {seq} is lost: {reason}"));
     list(statements, lost, "definition blocks are lost");

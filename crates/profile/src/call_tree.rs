@@ -23,6 +23,8 @@ pub struct CallTree {
     pub frames: FrameTable,
     nodes: Vec<CallNode>,
     children: FxHashMap<(u32, FrameId), u32>,
+    /// The stack asked for last, each frame with its node: the next one mostly begins like it.
+    last: Vec<(FrameId, u32)>,
 }
 
 /// Weights of one function (name, module), over all its frames.
@@ -56,7 +58,7 @@ impl CallTree {
     #[must_use]
     pub fn with_frames(frames: FrameTable) -> Self {
         let root = CallNode { parent: 0, frame: FrameId(0), self_weight: 0 };
-        Self { frames, nodes: vec![root], children: FxHashMap::default() }
+        Self { frames, nodes: vec![root], children: FxHashMap::default(), last: Vec::new() }
     }
 
     /// The child of `parent` for `frame`, new or known.
@@ -75,7 +77,15 @@ impl CallTree {
 
     /// The node of a stack, root first; new or known.
     pub fn path_to(&mut self, stack: &[FrameId]) -> u32 {
-        stack.iter().fold(Self::ROOT, |at, frame| self.child(at, *frame))
+        let same = self.last.iter().zip(stack).take_while(|((last, _), frame)| last == *frame);
+        let same = same.count();
+        self.last.truncate(same);
+        let mut at = self.last.last().map_or(Self::ROOT, |(_, node)| *node);
+        for frame in &stack[same..] {
+            at = self.child(at, *frame);
+            self.last.push((*frame, at));
+        }
+        at
     }
 
     /// Adds a stack, root first.

@@ -5,28 +5,15 @@
 // Needs Debian's chromium (another one: CHROMIUM=/path/to/it). Prints what failed and
 // "N passed, N failed"; exits 1 when something failed. SCREENSHOTS=DIR keeps pictures of each state.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { chromium } from 'playwright-core';
+import { check, opened, run, screenshotPath } from './checks.mjs';
 
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const pictures = process.argv.slice(2).map((path) => resolve(path));
-if (pictures.length === 0 || !existsSync(executablePath)) {
-  console.error(pictures.length === 0 ? 'usage: node run.mjs PICTURE.svg…'
-    : `${executablePath} is missing: apt-get install chromium`);
+if (pictures.length === 0) {
+  console.error('usage: node run.mjs PICTURE.svg…');
   process.exit(1);
-}
-
-let passed = 0;
-let failed = 0;
-function check(what, ok, seen) {
-  if (ok) {
-    passed += 1;
-  } else {
-    failed += 1;
-    console.error(`FAILED ${what}${seen === undefined ? '' : `: ${JSON.stringify(seen)}`}`);
-  }
 }
 
 /** Bars as the file states them, without any script. */
@@ -88,23 +75,16 @@ function expectedShare(bars, pattern) {
 
 // Playwright's own screenshots wait for a body, which an SVG document does not have.
 async function screenshot(page, name) {
-  if (!process.env.SCREENSHOTS) return;
-  mkdirSync(process.env.SCREENSHOTS, { recursive: true });
+  const path = screenshotPath(name);
+  if (!path) return;
   const session = await page.context().newCDPSession(page);
   const { data } = await session.send('Page.captureScreenshot', { format: 'png' });
-  writeFileSync(join(process.env.SCREENSHOTS, `${name}.png`), Buffer.from(data, 'base64'));
+  writeFileSync(path, Buffer.from(data, 'base64'));
 }
 
 async function interactive(browser, picture, colorScheme) {
   const name = `${basename(picture, '.svg')} (${colorScheme})`;
-  const context = await browser.newContext({ viewport: { width: 1200, height: 900 }, colorScheme });
-  const page = await context.newPage();
-  const complaints = [];
-  const requests = [];
-  page.on('console', (message) => complaints.push(message.text()));
-  page.on('pageerror', (error) => complaints.push(error.message));
-  page.on('dialog', (dialog) => { complaints.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
-  page.on('request', (request) => requests.push(request.url()));
+  const { context, page, complaints, requests } = await opened(browser, { colorScheme });
   await page.goto(pathToFileURL(picture).href);
   const bars = barsOf(readFileSync(picture, 'utf8'));
   const g = (bar) => page.locator('.bars > g').nth(bar.index);
@@ -270,21 +250,10 @@ async function still(browser, picture) {
   await embedding.close();
 }
 
-const browser = await chromium.launch({
-  executablePath,
-  headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-});
-try {
+await run(async (browser) => {
   for (const picture of pictures) {
     await still(browser, picture);
     if (!readFileSync(picture, 'utf8').includes('<script>')) continue; // made to stay still
     for (const colorScheme of ['light', 'dark']) await interactive(browser, picture, colorScheme);
   }
-} catch (error) {
-  check('the run ended', false, error.message);
-} finally {
-  await browser.close();
-}
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed === 0 ? 0 : 1);
+});

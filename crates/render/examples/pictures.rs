@@ -7,6 +7,7 @@ use std::time::Instant;
 use profile::{
     CallTree, Caption, DiffNode, DiffTree, Frame, FrameId, FrameKind, Grade, NoName, Warning,
 };
+use render::html::{self, Report, Subject};
 use render::{Direction, SvgOptions, svg};
 
 /// xorshift64: the same pictures every time.
@@ -253,4 +254,16 @@ fn main() {
         million.add_self(node, 1 + dice.below(5));
     }
     write(directory, "million.svg", || svg::flamegraph(&million, &about, &options));
+
+    let of = |tree| Subject::Profile { tree, times: None, sample_weight: PERIOD_NS };
+    let page = |caption, subject| {
+        html::report(&Report { caption, findings: &[], subject, provenance: &[], modules: &[] })
+    };
+    write(directory, "service.html", || page(&about, of(&after)));
+    let (verdicts, judged) = (&[], "Not tested against noise.");
+    let compared = Subject::Diff { tree: &pair, verdicts, judged };
+    write(directory, "diff.html", || page(&words, compared));
+    write(directory, "hostile.html", || page(&evil, of(&hostile)));
+    write(directory, "deep.html", || page(&about, of(&deep)));
+    write(directory, "million.html", || page(&about, of(&million)));
 }

@@ -18,6 +18,7 @@
 
 mod amount;
 pub mod folded;
+pub mod html;
 mod layout;
 mod palette;
 pub mod safe_text;

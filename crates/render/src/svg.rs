@@ -18,8 +18,10 @@ use crate::layout::{Layout, Room, Shape, lay_out};
 use bars::{CallFaces, DiffFaces, Faces};
 use page::Page;
 
-/// The viewer's script; the same in every picture.
+/// The viewer's script, but for how names are shortened, which the HTML report's viewer does alike.
 const SCRIPT: &str = include_str!("svg/flamegraph.js");
+const SHORTEN: &str = include_str!("svg/shorten.js");
+const PLACE_OF_SHORTEN: &str = "/* shorten.js */\n";
 
 /// Fewer bars than this are never asked for, however small the file should be.
 const LEAST_BARS: usize = 64;
@@ -96,7 +98,7 @@ pub fn diff_flamegraph(tree: &DiffTree, caption: &Caption, options: &SvgOptions)
 }
 
 /// Order of siblings.
-fn by_name(a: &Frame, b: &Frame) -> Ordering {
+pub(crate) fn by_name(a: &Frame, b: &Frame) -> Ordering {
     (&a.name, &a.module, a.kind, a.inlined).cmp(&(&b.name, &b.module, b.kind, b.inlined))
 }
 
@@ -140,12 +142,18 @@ fn document(
     root.append(bars);
     if !options.static_only {
         let mut script = element("script", &[]);
-        script.append(Blob::new(format!("<![CDATA[\n{SCRIPT}]]>")));
+        script.append(Blob::new(format!("<![CDATA[\n{}]]>", self::script())));
         root.append(script);
     }
     let mut picture = root.to_string();
     picture.push('\n');
     picture
+}
+
+/// The script; the same in every picture.
+fn script() -> String {
+    let functions = SHORTEN.replace("export function", "function");
+    SCRIPT.replacen(PLACE_OF_SHORTEN, &functions, 1)
 }
 
 /// An element with attributes of our own making.

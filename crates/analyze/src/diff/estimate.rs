@@ -87,8 +87,9 @@ impl SideUnits {
         let residuals = residuals(weights, exposure);
         let squares: f64 = residuals.iter().map(|e| e * e).sum();
         let alike = units.resemblance(std::slice::from_ref(&residuals));
-        // The estimate is low by about 1/B.
-        let alike = (alike + 1.0 / count).clamp(0.0, MOST_ALIKE);
+        // The estimate is low by about 1/B. Units that nothing follows, captures, are not alike at all.
+        let low = if units.follows.contains(&true) { 1.0 / count } else { 0.0 };
+        let alike = (alike + low).clamp(0.0, MOST_ALIKE);
         let widened = (1.0 + alike) / (1.0 - alike);
         let p = count / (count - 1.0) * squares / (exposed * exposed);
         (p * self.factor.powi(2) * widened, count - 1.0)
@@ -217,8 +218,15 @@ mod tests {
         side.units.follows = vec![false; 5]; // no neighbours, so nothing resembles
         let (variance, freedom) = side.variance(&[1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(freedom, 4.0);
-        let widened = (1.0 + 0.2) / (1.0 - 0.2); // 1/B
-        assert!((variance - 5.0 / 4.0 * 10.0 / 2500.0 * widened).abs() < 1e-12);
+        let hand = 5.0 / 4.0 * 10.0 / 2500.0;
+        assert!((variance - hand).abs() < 1e-12);
+        // 1, 2, 3 resemble their neighbours as −1·0 + 0·1 = 0 does; of that the estimate is low by 1/3.
+        let mut three = self::side(3, 0.0);
+        let (variance, _) = three.variance(&[1.0, 2.0, 3.0]);
+        let widened = (1.0 + 1.0 / 3.0) / (1.0 - 1.0 / 3.0);
+        assert!((variance - 3.0 / 2.0 * 2.0 / 900.0 * widened).abs() < 1e-12);
+        three.units.follows = vec![false; 3];
+        assert!((three.variance(&[1.0, 2.0, 3.0]).0 - 3.0 / 2.0 * 2.0 / 900.0).abs() < 1e-12);
         assert!((side.value(&[1.0, 2.0, 3.0, 4.0, 5.0]) - 0.3).abs() < 1e-12);
     }
 

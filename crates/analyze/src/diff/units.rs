@@ -130,14 +130,18 @@ impl Units {
             let cells = timeline.cells[at..].iter().take_while(|c| c.capture == capture).count();
             let is_observed = |cell: &usize| timeline.cells[*cell].observed_ns > 0;
             let blocks = ((at..at + cells).filter(is_observed).count() / length).max(1);
-            let mut seen = 0usize;
+            let (mut seen, mut is_hole) = (0usize, true);
             for cell in at..at + cells {
-                seen += usize::from(is_observed(&cell));
                 // What was not observed belongs to what came before.
-                let block = (seen.saturating_sub(1) / length).min(blocks - 1);
+                let block = (seen.saturating_sub(usize::from(!is_observed(&cell))) / length)
+                    .min(blocks - 1);
+                seen += usize::from(is_observed(&cell));
                 units.of_cell[cell] = (units.count + block) as u32;
+                if units.follows.len() == units.count + block {
+                    units.follows.push(!is_hole);
+                }
+                is_hole = !is_observed(&cell);
             }
-            units.follows.extend((0..blocks).map(|block| block > 0));
             units.count += blocks;
             at += cells;
         }
@@ -243,6 +247,15 @@ mod tests {
         assert_eq!(units.of_cell, [0, 0, 1, 1, 1, 2, 2, 2, 3]);
         assert_eq!(units.follows, [false, true, false, false]);
         assert_eq!(units.sum(&[1.0; 9]), [2.0, 3.0, 3.0, 1.0]);
+    }
+
+    #[test]
+    fn what_lies_beyond_a_hole_is_no_neighbour() {
+        let mut timeline = timeline(&[6]);
+        timeline.cells[2].observed_ns = 0;
+        let units = Units::blocks(&timeline, 1);
+        assert_eq!(units.of_cell, [0, 1, 1, 2, 3, 4]);
+        assert_eq!(units.follows, [false, true, false, true, true]);
     }
 
     #[test]

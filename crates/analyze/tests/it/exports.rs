@@ -178,6 +178,26 @@ fn csv_and_markdown_of_a_recording_and_of_a_comparison() {
 }
 
 #[test]
+fn an_html_report_says_in_its_markup_what_the_summary_says() {
+    let desk = Desk::with(&[("base.arc", recording(40)), ("run.arc", recording(240))]);
+    desk.analyze("run.arc -o x.html --title Why?");
+    let html = desk.read("x.html");
+    assert!(html.starts_with("<!DOCTYPE html>\n"), "{html}");
+    for said in ["<h1>Why?</h1>", "3.02 CPU-seconds", "<h2>run.arc</h2>", "<dt>Lost</dt>"] {
+        assert!(html.contains(said), "{said}");
+    }
+    assert!(html.contains("<code>__x64_sys_epoll_wait</code>"), "the outline names what costs");
+    desk.analyze("run.arc --diff base.arc -o diff.html -o diff.txt");
+    let html = desk.read("diff.html");
+    let story = desk.read("diff.txt");
+    let first = story.lines().next().unwrap();
+    assert!(html.contains(&format!("<p class=\"subtitle\">{first}</p>")), "{first}");
+    for said in ["<h2>New: run.arc</h2>", "<h2>Base: base.arc</h2>", "data-verdict=\"0\""] {
+        assert!(html.contains(said), "{said}");
+    }
+}
+
+#[test]
 fn hostile_names_stay_names() {
     let evil = b"main;=cmd|' /C calc'!A0;</td><script>alert(1)</script>;a```b`;x\xe2\x80\xaey 7\n";
     let desk = Desk::with(&[("evil.txt", evil.to_vec())]);

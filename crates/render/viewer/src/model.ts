@@ -1,0 +1,100 @@
+/** The trees behind the views, made when they are first asked for. */
+
+import type { Data } from './payload';
+import type { Side } from './picture';
+import { type Options, callees, callers } from './regroup';
+import type { State } from './state';
+import { type FunctionRow, type Tree, NO_FRAME, functions, topmost, weigh } from './tree';
+
+export class Model {
+  private readonly all: Tree;
+  private rows: FunctionRow[] | null = null;
+  private readonly rank: Uint32Array;
+
+  constructor(private readonly data: Data) {
+    this.all = weigh(data.shape, data.own, data.grade);
+    const { names } = data.frames;
+    const order = names.map((_, frame) => frame);
+    order.sort((a, b) => (names[a]! < names[b]! ? -1 : names[a]! > names[b]! ? 1 : a - b));
+    this.rank = new Uint32Array(names.length);
+    order.forEach((frame, rank) => { this.rank[frame] = rank; });
+  }
+
+  tree(_state: State): Tree {
+    return this.all;
+  }
+
+  shownSide(state: State): Side {
+    return this.tree(state).sides.length === 2 ? state.side : 'only';
+  }
+
+  judgedBy(_state: State): string {
+    return this.data.head.judged_by ?? 'nothing';
+  }
+
+  functions(state: State): FunctionRow[] {
+    this.rows ??= functions(this.tree(state), this.data.frames.function, this.data.frames.functionCount);
+    return this.rows;
+  }
+
+  functionName(number: number): string {
+    const frame = this.data.frames.function.indexOf(number);
+    const module = this.data.frames.modules[this.data.frames.module[frame]!] ?? '';
+    const name = this.data.frames.names[frame] ?? '';
+    return module === '' ? name : `${name} (${module})`;
+  }
+
+  private options(focus: readonly number[], least: number): Options {
+    return { least, focus, compare: (a, b) => this.rank[a]! - this.rank[b]! };
+  }
+
+  /** Leaves first; of one function, or of everything. */
+  callers(state: State, seeds: number[] | null, focus: readonly number[], least: number): Tree {
+    const tree = callers(this.tree(state), seeds, this.options(focus, least));
+    return this.graded(tree, 'own');
+  }
+
+  /** Callers and callees of the state's function. */
+  sandwich(state: State, least: number): [callers: Tree, callees: Tree] {
+    const tree = this.tree(state);
+    const functionOf = this.data.frames.function;
+    const seeds = topmost(tree.shape, (frame) => functionOf[frame] === state.function);
+    const options = this.options([], least);
+    return [
+      this.graded(callers(tree, seeds, options), 'total'),
+      this.graded(callees(tree, seeds, options), 'total'),
+    ];
+  }
+
+  /** What the comparison says of functions holds for the outermost frames of a regrouped tree. */
+  private graded(tree: Tree, part: 'own' | 'total'): Tree {
+    const { verdicts, frames } = this.data;
+    if (!verdicts) return tree;
+    const ofFunction = new Map(Array.from(verdicts.function, (number, row) => [number, verdicts[part][row]!]));
+    const { size, depth, frame } = tree.shape;
+    const grade = new Uint8Array(size);
+    for (let i = 1; i < size; i++) {
+      if (depth[i] !== 1 || frame[i] === NO_FRAME) continue;
+      grade[i] = ofFunction.get(frames.function[frame[i]!]!) ?? 0;
+    }
+    return { ...tree, grade };
+  }
+
+  /** The function with most weight of its own. */
+  heaviest(state: State): number {
+    const weight = (row: FunctionRow) => Math.max(...row.own);
+    const best = this.functions(state).reduce<FunctionRow | null>(
+      (found, row) => (found === null || weight(row) > weight(found) ? row : found), null);
+    return best?.function ?? -1;
+  }
+
+  /** Where a function changed or weighs most. */
+  heaviestNode(state: State, number: number): number {
+    const tree = this.tree(state);
+    const [first, second] = tree.sides;
+    const size = (node: number) =>
+      second ? Math.abs(second.total[node]! - first!.total[node]!) : first!.total[node]!;
+    const nodes = topmost(tree.shape, (frame) => this.data.frames.function[frame] === number);
+    return nodes.reduce((best, node) => (best === 0 || size(node) > size(best) ? node : best), 0);
+  }
+}
