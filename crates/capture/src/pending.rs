@@ -102,7 +102,7 @@ impl Pending {
             let record = &bytes[start..];
             let (time_ns, cpu) = (time_of(record), cpu_of(record));
             match more_of_stack(record) {
-                Some(more) => join(samples, bytes, (time_ns, cpu), start, more),
+                Some(more) => join(samples, bytes, (time_ns, cpu), start, &more),
                 None => {
                     let (start, end) = (start as u32, bytes.len() as u32);
                     samples.push(Item { time_ns, cpu, start, end });
@@ -153,7 +153,7 @@ fn join(
     bytes: &mut Vec<u8>,
     of: (u64, u32),
     record_start: usize,
-    more: MoreOfStack,
+    more: &MoreOfStack,
 ) {
     let Some(item) = samples.iter_mut().rev().find(|item| (item.time_ns, item.cpu) == of) else {
         return;
