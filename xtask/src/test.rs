@@ -131,6 +131,10 @@ fn browser() -> Result<()> {
     let (mixed, story) = (["mixed/mixed.arc"], ["story/spin.arc", "--diff", "story/fixed.arc"]);
     let same = ["story/spin.arc", "--diff", "story/spin.arc"];
     analyze(&mixed, "mixed", &["svg", "html", "folded", "json"])?;
+    let part = |filter: &[&str], name| analyze(&[&mixed, filter].concat(), name, &["json"]);
+    part(&["--from", "1s", "--to", "2s"], "mixed.second")?;
+    part(&["--cpu", "0"], "mixed.cpu0")?;
+    part(&["--cpu", "1"], "mixed.cpu1")?;
     analyze(&story, "story.diff", &["svg", "html", "json"])?;
     analyze(&same, "same.diff", &["html", "json"])?;
     let script = |name: &str, files: &[&str]| {

@@ -54,6 +54,7 @@ mod measure;
 mod modules;
 mod naming;
 mod output;
+mod over_time;
 mod passing;
 mod paths;
 mod placed;

@@ -2,7 +2,8 @@
 //
 //     npm ci && node report.mjs PROFILE.html… DIFF.diff.html…
 //
-// Beside each PROFILE.html stand PROFILE.folded and PROFILE.json, beside DIFF.diff.html DIFF.diff.json: what
+// Beside each PROFILE.html stand PROFILE.folded and PROFILE.json, and of its second second and of its CPUs
+// PROFILE.second.json, PROFILE.cpu0.json and PROFILE.cpu1.json; beside DIFF.diff.html DIFF.diff.json: what
 // `analyze` says of the same recordings in other formats is what the viewer must say. SCREENSHOTS=DIR keeps
 // pictures of each state.
 
@@ -118,6 +119,7 @@ async function profile(browser, path, colorScheme) {
   await pointer(page, name, root);
   await search(page, name, stacks, root);
   await views(page, name, json, root);
+  await overTime(page, name, path, json);
   await theme(page, name, colorScheme);
 
   await page.goto('about:blank');
@@ -222,6 +224,57 @@ async function views(page, name, json, root) {
   await accessible(page, `${name}, help`);
   await page.keyboard.press('Escape');
   await page.keyboard.press('Escape');
+}
+
+/** A second of time and one CPU show what `analyze` shows of them. */
+async function overTime(page, name, path, json) {
+  const other = (kind) => JSON.parse(readFileSync(path.replace(/html$/, `${kind}.json`), 'utf8'));
+  const total = async () => {
+    await frames(page);
+    await page.keyboard.press('1');
+    await page.locator('.flame').first().focus();
+    await page.keyboard.press('Home');
+    return Number(/ ([\d.]+) CPU-seconds/.exec(await said(page))?.[1]);
+  };
+  const close = (seen, ns) => Math.abs(seen - ns / 1e9) <= 0.006;
+  check(`${name}: all of the time is shown at first`, close(await total(), json.new.total.weight), [await total(), json.new.total.weight]);
+  const [from, to] = await page.locator('.seconds').all();
+  await from.fill('1');
+  await to.fill('2');
+  await to.press('Tab');
+  check(`${name}: one second of it`, close(await total(), other('second').new.total.weight), [await total(), other('second').new.total.weight]);
+  check(`${name}: which the address keeps`, page.url().includes('time=50-100'), page.url());
+  await page.keyboard.press('Escape');
+  check(`${name}: Escape goes back to all of it`, !page.url().includes('time='), page.url());
+  await page.getByLabel('CPU', { exact: false }).last().selectOption({ index: 1 });
+  const cpu = await page.locator('label', { hasText: 'CPU' }).locator('option').nth(1).textContent();
+  const kind = cpu.startsWith('CPU 0:') ? 'cpu0' : 'cpu1';
+  check(`${name}: one CPU`, close(await total(), other(kind).new.total.weight), [await total(), other(kind).new.total.weight, cpu]);
+  await page.getByLabel('CPU', { exact: false }).last().selectOption({ index: 0 });
+
+  const box = await page.locator('.heatmap').boundingBox();
+  const drag = async (x, shift) => {
+    if (shift) await page.keyboard.down('Shift');
+    await page.mouse.move(box.x + x, box.y + 1);
+    await page.mouse.down();
+    await page.mouse.move(box.x + x + 1, box.y + 98, { steps: 3 });
+    await page.mouse.up();
+    if (shift) await page.keyboard.up('Shift');
+    await frames(page);
+  };
+  await drag(24, false);
+  check(`${name}: time is chosen with the pointer`, /time=50-(99|100)/.test(page.url()), page.url());
+  await drag(2, true);
+  check(`${name}: and another one to compare it with`, /against=0-(49|50)/.test(page.url()), page.url());
+  check(`${name}: that is said without a verdict`, (await page.locator('.time [role=status]').textContent()).includes('not tested against noise'));
+  check(`${name}: in cores`, /Not tested/.test(await page.locator('.legend').textContent()));
+  await page.locator('.flame').first().focus();
+  await page.keyboard.press('Home');
+  check(`${name}: by the second`, / cores \(/.test(await said(page)), await said(page));
+  await screenshot(page, `${name} 7 two times`);
+  await accessible(page, `${name}, two times`);
+  await page.getByRole('button', { name: 'All of the time' }).click();
+  await frames(page);
 }
 
 async function theme(page, name, colorScheme) {

@@ -1,6 +1,6 @@
 /** What is known of the chosen frame. */
 
-import { percent, signed, threeDigits } from './amount';
+import { percent, signed, thousands, threeDigits } from './amount';
 import { button, element } from './dom';
 import type { Data } from './payload';
 import { type Picture, nameOf } from './picture';
@@ -12,12 +12,11 @@ export interface DetailEvents {
   search(name: string): void;
 }
 
-/** A weight in the report's unit. */
-export function amount(data: Data, weight: number): string {
+/** A weight in its unit. */
+function amount(data: Data, picture: Picture, weight: number): string {
   const value = weight / data.head.weight_per_unit;
-  const figure = data.head.weight_per_unit === 1 && Number.isInteger(value) && data.head.kind === 'profile'
-    ? value.toLocaleString('en-GB') : threeDigits(value);
-  return `${figure} ${data.head.unit}`.trim();
+  const counts = data.head.weight_per_unit === 1 && data.head.kind === 'profile' && Number.isInteger(value);
+  return `${counts ? thousands(value) : threeDigits(value)} ${picture.unit}`.trim();
 }
 
 const JUDGED: Record<string, [string, string, string]> = {
@@ -26,14 +25,14 @@ const JUDGED: Record<string, [string, string, string]> = {
   nothing: ['no verdict', 'no verdict', 'no verdict'],
 };
 
-/** "grew, more than noise explains; new: not in the base". */
+/** "grew, more than noise explains; only after". */
 export function judgement(judgedBy: string, picture: Picture, node: number): string {
   const { tree } = picture;
   const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
   const words = tree.grade
     ? JUDGED[judgedBy]![tree.grade[node]!]! : 'paths of this view are not judged one by one';
-  if (before <= 0 && after > 0) return `${words}; new: not in the base`;
-  if (after <= 0 && before > 0) return `${words}; gone: only in the base`;
+  if (before <= 0 && after > 0) return `${words}; only after`;
+  if (after <= 0 && before > 0) return `${words}; only before`;
   return words;
 }
 
@@ -43,14 +42,16 @@ export function oneLine(data: Data, judgedBy: string, picture: Picture, node: nu
   const name = nameOf(data, picture, node);
   if (side === 'difference') {
     const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
-    return `${name}: ${threeDigits(before)} → ${amount(data, after)} (${signed(after - before)}), ${judgement(judgedBy, picture, node)}`;
+    const unit = data.head.weight_per_unit;
+    const change = `${threeDigits(before / unit)} → ${amount(data, picture, after)} (${signed((after - before) / unit)})`;
+    return `${name}: ${change}, ${judgement(judgedBy, picture, node)}`;
   }
   const weights = tree.sides[side === 'after' ? 1 : 0]!;
   const total = weights.total[node]!;
   const self = weights.own[node]!;
   const whole = picture.wholes[side === 'after' ? 1 : 0]!;
   const own = self > 0 && node !== 0 ? `, self ${percent(self, whole)}` : '';
-  return `${name}: ${percent(total, whole)}, ${amount(data, total)}${own}`;
+  return `${name}: ${percent(total, whole)}, ${amount(data, picture, total)}${own}`;
 }
 
 export class Details {
@@ -112,7 +113,7 @@ export class Details {
     const table = element('table', {}, [element('thead', {}, [head])]);
     const body = element('tbody');
     table.append(body);
-    sides.forEach((_, column) => head.append(element('th', { scope: 'col', class: 'number' }, [names[column] || this.data.head.unit || 'weight'])));
+    sides.forEach((_, column) => head.append(element('th', { scope: 'col', class: 'number' }, [names[column] || picture.unit || 'weight'])));
     const row = (label: string, value: (side: number) => string) => {
       const cells = sides.map((number) => element('td', { class: 'number' }, [value(number)]));
       body.append(element('tr', {}, [element('th', { scope: 'row' }, [label]), ...cells]));
@@ -127,7 +128,7 @@ export class Details {
       const delta = total(1, node) - total(0, node);
       body.append(element('tr', {}, [
         element('th', { scope: 'row' }, ['Change']),
-        element('td', { class: 'number', colspan: '2' }, [`${signed(delta)} ${this.data.head.unit}`]),
+        element('td', { class: 'number', colspan: '2' }, [`${signed(delta / this.data.head.weight_per_unit)} ${picture.unit}`]),
       ]));
     }
     return [table];
