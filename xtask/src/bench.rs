@@ -1,6 +1,7 @@
 //! The budgets of recording, measured side by side with perf in one run: interleaved, medians quoted.
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
+mod html;
 mod million;
 mod unwind;
 
@@ -23,10 +24,15 @@ pub enum Part {
     Unwind,
     /// A million samples that have to be unwound
     Million,
+    /// A report of a million nodes in a browser, with inferno's picture beside it; needs no root
+    Html,
 }
 
 /// Measures and prints one line a budget, and the ways to find callers side by side.
 pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
+    if only == Some(Part::Html) {
+        return html::run();
+    }
     if !run::is_root() {
         bail!("measuring perf and capture side by side needs root");
     }
@@ -38,7 +44,7 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     match only {
         Some(Part::Unwind) => return unwind::run(&programs, dir.path()),
         Some(Part::Million) => return million::run(&programs, dir.path()),
-        None => {}
+        Some(Part::Html) | None => {}
     }
     {
         println!("load: two processes that compute, with stacks of 33 frames and more");
@@ -59,7 +65,9 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     drop(load);
     unwind::run(&programs, dir.path())?;
     println!();
-    million::run(&programs, dir.path())
+    million::run(&programs, dir.path())?;
+    println!();
+    html::run()
 }
 
 /// Keeps both CPUs busy while we measure.

@@ -60,7 +60,7 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Measure the budgets of recording, side by side with perf
+    /// Measure the budgets, side by side with perf and inferno
     Bench {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]

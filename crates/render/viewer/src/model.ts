@@ -14,16 +14,11 @@ export class Model {
   private readonly all: Tree;
   /** What was made last, and of what. */
   private made: { key: string; tree: Tree; seconds: number[] | null; rows: FunctionRow[] | null };
-  private readonly rank: Uint32Array;
+  private ranks: Uint32Array | null = null;
 
   constructor(private readonly data: Data) {
     this.all = weigh(data.shape, data.own, data.grade);
     this.made = { key: '', tree: this.all, seconds: null, rows: null };
-    const { names } = data.frames;
-    const order = names.map((_, frame) => frame);
-    order.sort((a, b) => (names[a]! < names[b]! ? -1 : names[a]! > names[b]! ? 1 : a - b));
-    this.rank = new Uint32Array(names.length);
-    order.forEach((frame, rank) => { this.rank[frame] = rank; });
   }
 
   /** The tree of the chosen time, or of two by the second, and of what the filters leave. */
@@ -90,8 +85,21 @@ export class Model {
     return module === '' ? name : `${name} (${module})`;
   }
 
+  /** Place of each frame in order of the names. */
+  private rank(): Uint32Array {
+    if (this.ranks) return this.ranks;
+    const { names } = this.data.frames;
+    const order = names.map((_, frame) => frame);
+    order.sort((a, b) => (names[a]! < names[b]! ? -1 : names[a]! > names[b]! ? 1 : a - b));
+    const ranks = new Uint32Array(names.length);
+    order.forEach((frame, rank) => { ranks[frame] = rank; });
+    this.ranks = ranks;
+    return ranks;
+  }
+
   private options(focus: readonly number[], least: number): Options {
-    return { least, focus, compare: (a, b) => this.rank[a]! - this.rank[b]! };
+    const rank = this.rank();
+    return { least, focus, compare: (a, b) => rank[a]! - rank[b]! };
   }
 
   /** Leaves first; of one function, or of everything. */

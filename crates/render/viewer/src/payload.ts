@@ -119,7 +119,10 @@ class Columns {
 
   values(name: string): Float64Array {
     const numbers = new Float64Array(this.bytes('numbers').buffer);
-    return Float64Array.from(this.varints(name), (row) => numbers[row]!);
+    const rows = this.varints(name);
+    const values = new Float64Array(rows.length);
+    for (let i = 0; i < rows.length; i++) values[i] = numbers[rows[i]!]!;
+    return values;
   }
 }
 
