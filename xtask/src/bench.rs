@@ -2,7 +2,9 @@
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
 mod html;
+mod merge;
 mod million;
+mod reading;
 mod unwind;
 
 use std::fs;
@@ -26,6 +28,10 @@ pub enum Part {
     Million,
     /// A report of a million nodes in a browser, with inferno's picture beside it; needs no root
     Html,
+    /// perf.data beside `perf script` and inferno, 100 million samples, two profiles of 100,000 stacks
+    Reading,
+    /// 300 recordings merged; recording them takes a quarter of an hour
+    Merge,
 }
 
 /// Measures and prints one line a budget, and the ways to find callers side by side.
@@ -44,6 +50,8 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     match only {
         Some(Part::Unwind) => return unwind::run(&programs, dir.path()),
         Some(Part::Million) => return million::run(&programs, dir.path()),
+        Some(Part::Reading) => return reading::run(&programs, dir.path()),
+        Some(Part::Merge) => return merge::run(&programs, dir.path()),
         Some(Part::Html) | None => {}
     }
     {

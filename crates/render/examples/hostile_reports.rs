@@ -65,18 +65,22 @@ fn compared(tree: &CallTree) -> (DiffTree, Vec<FunctionVerdict>) {
 /// A row for each name, in groups whose every part has that name.
 fn timeline(names: &[String]) -> Timeline {
     let cell = |number| TimeCell { capture: 0, start_ns: number, observed_ns: 1 };
-    let group = |name: &String| TimeGroup {
-        host: name.clone(),
-        cgroup: name.clone(),
-        process: name.clone(),
-        thread: name.clone(),
-        cpu: None,
+    // Numbered, for what is left of some names is the same.
+    let group = |(number, name): (usize, &String)| {
+        let name = format!("{number} {name}");
+        TimeGroup {
+            host: name.clone(),
+            cgroup: name.clone(),
+            process: name.clone(),
+            thread: name,
+            cpu: None,
+        }
     };
     let row = |group| TimeRow { node: 1, cell: group % 2, group, weight: 1 };
     Timeline {
         cells: vec![cell(0), cell(1)],
         rows: (0..names.len() as u32).map(row).collect(),
-        groups: names.iter().map(group).collect(),
+        groups: names.iter().enumerate().map(group).collect(),
     }
 }
 
