@@ -1,11 +1,11 @@
 // Opens HTML reports in Chromium and uses them as people do.
 //
-//     npm ci && node report.mjs PROFILE.html… DIFF.diff.html…
+//     npm ci && node report.mjs PROFILE.html… DIFF.diff.html… deep.html
 //
 // Beside each PROFILE.html stand PROFILE.folded and PROFILE.json, and of its second second and of its CPUs
 // PROFILE.second.json, PROFILE.cpu0.json and PROFILE.cpu1.json; beside DIFF.diff.html DIFF.diff.json: what
-// `analyze` says of the same recordings in other formats is what the viewer must say. SCREENSHOTS=DIR keeps
-// pictures of each state.
+// `analyze` says of the same recordings in other formats is what the viewer must say. deep.html is of one stack.
+// SCREENSHOTS=DIR keeps pictures of each state.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -346,6 +346,30 @@ async function diff(browser, path, colorScheme) {
   await context.close();
 }
 
+/** A stack of thousands of frames is scrolled through, and its end can be zoomed into. */
+async function deep(browser, path) {
+  const name = basename(path);
+  const { context, page, complaints } = await opened(browser);
+  await watchPolicy(page, complaints);
+  const depth = treeOf(readFileSync(path.replace(/html$/, 'folded'), 'utf8')).stacks[0][0].length;
+  await page.goto(pathToFileURL(path).href);
+  await page.waitForSelector('.toolbar');
+  await page.locator('.flame').first().scrollIntoViewIfNeeded();
+  const box = await page.locator('.flame canvas').first().boundingBox();
+  await page.mouse.move(box.x + 100, box.y + 100);
+  for (let step = 0; step < depth / 50; step += 1) await page.mouse.wheel(0, 1000);
+  await frames(page);
+  await page.locator('.flame').first().scrollIntoViewIfNeeded();
+  const place = await page.locator('.flame canvas').first().boundingBox();
+  await page.mouse.click(place.x + 100, Math.min(place.y + place.height, 900) - 30);
+  await frames(page);
+  const zoomed = Number(/zoom=(\d+)/.exec(page.url())?.[1]);
+  check(`${name}: the wheel leads to its end`, zoomed > depth - 60, [zoomed, depth]);
+  check(`${name}: which can be zoomed into`, (await detail(page, 'Of all')) === '100.0 %');
+  check(`${name}: no complaint`, complaints.length === 0, complaints);
+  await context.close();
+}
+
 /** With scripts off: everything that matters is there. */
 async function still(browser, path) {
   const name = `${basename(path)} (scripts blocked)`;
@@ -374,6 +398,10 @@ async function still(browser, path) {
 await run(async (browser) => {
   for (const path of reports) {
     await still(browser, path);
+    if (basename(path) === 'deep.html') {
+      await deep(browser, path);
+      continue;
+    }
     for (const colorScheme of ['light', 'dark']) {
       await (path.endsWith('.diff.html') ? diff : profile)(browser, path, colorScheme);
     }
