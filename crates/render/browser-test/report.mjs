@@ -52,8 +52,8 @@ function percent(part, whole) {
   return p >= 0.995 ? `${p.toFixed(1)} %` : p >= 0.005 ? `${p.toFixed(2)} %` : '<0.01 %';
 }
 
-/** What folded stacks append to names of inlined frames. */
-const bare = (name) => name.replace(/_\[i\]$/, '');
+/** Without what folded stacks append to names: whether a frame is inlined, made at run time, of the kernel. */
+const bare = (name) => name.replace(/_\[[ijk]\]$/, '');
 
 /** A tree from folded stacks. */
 function treeOf(folded) {
@@ -94,15 +94,19 @@ async function profile(browser, path, colorScheme) {
   await page.locator('.flame').first().focus();
   await page.keyboard.press('ArrowDown');
   let node = root;
-  for (let depth = 0; depth < 4; depth += 1) {
+  const gaps = new Set();
+  for (let depth = 0; depth < 40; depth += 1) {
     const next = heaviest(node);
     if (!next || [...node.children.values()].filter((child) => child.weight === next.weight).length > 1) break;
     node = next;
     await page.keyboard.press('ArrowDown');
     const text = await said(page);
     check(`${name}: an arrow goes to the heaviest callee`, text.startsWith(`${bare(node.name)}: ${percent(node.weight, root.weight)}`), [text, node.name]);
+    if (/^\[(caller may be missing|truncated)/.test(node.name)) gaps.add(node.name);
     check(`${name}: its share is in the details`, (await detail(page, 'Of all')) === percent(node.weight, root.weight));
   }
+  const stack = await page.locator('.details dl div', { hasText: 'Stack' }).locator('dd').allTextContents();
+  check(`${name}: what its stack lacks is said`, stack.join() === (gaps.size ? `not complete: ${[...gaps].join(', ')}` : ''), [stack, [...gaps]]);
   await page.keyboard.press('Enter');
   await frames(page);
   check(`${name}: Enter zooms, and the address says so`, /zoom=\d+/.test(page.url()), page.url());

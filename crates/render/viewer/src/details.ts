@@ -4,7 +4,7 @@ import { percent, signed, thousands, threeDigits } from './amount';
 import { button, element } from './dom';
 import type { Data } from './payload';
 import { type Picture, nameOf } from './picture';
-import { NO_FRAME } from './tree';
+import { NO_FRAME, path } from './tree';
 
 export interface DetailEvents {
   zoom(node: number): void;
@@ -71,7 +71,7 @@ export class Details {
     const frame = picture.tree.shape.frame[node]!;
     const name = nameOf(data, picture, node);
     const parts: Node[] = [element('h2', { class: 'name' }, [name])];
-    if (frame !== NO_FRAME) parts.push(this.facts(frame));
+    if (frame !== NO_FRAME) parts.push(this.facts(frame, this.gaps(picture, node)));
     parts.push(...this.weights(picture, node, zoomed));
     if (picture.side === 'difference') {
       parts.push(element('p', { class: 'judgement' }, [judgement(judgedBy, picture, node)]));
@@ -88,7 +88,19 @@ export class Details {
     this.root.replaceChildren(...parts);
   }
 
-  private facts(frame: number): Node {
+  /** What the path to a node lacks: the frames in it that are no code. */
+  private gaps(picture: Picture, node: number): string {
+    const { frames, head } = this.data;
+    const { shape } = picture.tree;
+    const isGap = (at: number) => {
+      const frame = shape.frame[at]!;
+      return frame !== NO_FRAME && head.paints[frames.paint[frame]!]!.letter === 'x';
+    };
+    const gaps = path(shape, node).filter(isGap).map((at) => frames.names[shape.frame[at]!]!);
+    return gaps.length > 0 ? `not complete: ${[...new Set(gaps)].slice(0, 3).join(', ')}` : '';
+  }
+
+  private facts(frame: number, gaps: string): Node {
     const { frames, head } = this.data;
     const list = element('dl');
     const add = (label: string, text: string) => {
@@ -99,6 +111,7 @@ export class Details {
     add('Kind', head.paints[frames.paint[frame]!]!.words);
     add('Source file', frames.files[frames.file[frame]!] ?? '');
     add('Name from', frames.sources[frames.source[frame]!] ?? '');
+    add('Stack', gaps);
     const ids = head.build_ids.filter(([name]) => name === module && module !== '').map(([, id]) => id);
     add('Build-id', ids.slice(0, 3).join(', '));
     return list;
