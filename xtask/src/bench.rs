@@ -1,6 +1,7 @@
 //! The budgets of recording, measured side by side with perf in one run: interleaved, medians quoted.
 //! Needs root and `perf`. (Reading and writing archives is measured by `cargo bench -p benches`.)
 
+mod html;
 mod merge;
 mod million;
 mod reading;
@@ -25,6 +26,8 @@ pub enum Part {
     Unwind,
     /// A million samples that have to be unwound
     Million,
+    /// A report of a million nodes in a browser, with inferno's picture beside it; needs no root
+    Html,
     /// perf.data beside `perf script` and inferno, 100 million samples, two profiles of 100,000 stacks
     Reading,
     /// 300 recordings merged; recording them takes a quarter of an hour
@@ -33,6 +36,9 @@ pub enum Part {
 
 /// Measures and prints one line a budget, and the ways to find callers side by side.
 pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
+    if only == Some(Part::Html) {
+        return html::run();
+    }
     if !run::is_root() {
         bail!("measuring perf and capture side by side needs root");
     }
@@ -46,7 +52,7 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
         Some(Part::Million) => return million::run(&programs, dir.path()),
         Some(Part::Reading) => return reading::run(&programs, dir.path()),
         Some(Part::Merge) => return merge::run(&programs, dir.path()),
-        None => {}
+        Some(Part::Html) | None => {}
     }
     {
         println!("load: two processes that compute, with stacks of 33 frames and more");
@@ -67,7 +73,9 @@ pub fn run(steady_s: u32, only: Option<Part>) -> Result<()> {
     drop(load);
     unwind::run(&programs, dir.path())?;
     println!();
-    million::run(&programs, dir.path())
+    million::run(&programs, dir.path())?;
+    println!();
+    html::run()
 }
 
 /// Keeps both CPUs busy while we measure.

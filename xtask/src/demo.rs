@@ -24,29 +24,27 @@ pub fn run(seconds: u32) -> Result<()> {
             (story.join("fixed.arc"), story.join("spin.arc"))
         }
     };
-    let analyze = |arguments: &[&Path], picture: &Path| {
+    let analyze = |outputs: &[&Path]| {
         let mut command = Command::new(&programs.analyze);
-        command.args(arguments).args(["--no-cache", "-o"]).arg(picture).arg("--sysroot").arg("/");
+        command.arg(&run).args(["--no-cache", "--sysroot", "/"]);
+        for output in outputs {
+            command.arg("-o").arg(output);
+        }
         command
     };
-    let (picture, diff) = (out.join("run.svg"), out.join("run.diff.svg"));
-    run::check(analyze(&[&run], &picture).stdout(Stdio::null()))?;
-    run::check(
-        Command::new(&programs.analyze)
-            .arg(&run)
-            .arg("--diff")
-            .arg(&base)
-            .args(["--no-cache", "-o"])
-            .arg(&diff)
-            .arg("-o")
-            .arg("-"),
-    )?;
+    let [picture, page] = ["run.svg", "run.html"].map(|name| out.join(name));
+    let [diff, diff_page, text] =
+        ["run.diff.svg", "run.diff.html", "run.diff.md"].map(|name| out.join(name));
+    run::check(analyze(&[&picture, &page]).stdout(Stdio::null()))?;
+    run::check(analyze(&[&diff, &diff_page, &text, Path::new("-")]).arg("--diff").arg(&base))?;
     println!("\nrecordings  {}\n            {}", base.display(), run.display());
     println!(
         "pictures    {}   (open it in a browser: click to zoom, Ctrl-F to search)",
         diff.display()
     );
     println!("            {}", picture.display());
+    println!("reports     {}   (everything in one file, to explore)", diff_page.display());
+    println!("            {}\n            {}", page.display(), text.display());
     Ok(())
 }
 

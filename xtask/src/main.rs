@@ -72,7 +72,7 @@ enum Command {
     },
     /// Give `analyze` inputs made to be bad, and measure its memory
     Hostile,
-    /// Measure the budgets of recording, side by side with perf
+    /// Measure the budgets, side by side with perf and inferno
     Bench {
         /// Seconds of the steady-state measurement
         #[arg(long, default_value_t = 60)]

@@ -131,14 +131,22 @@ fn browser() -> Result<()> {
     let (mixed, story) = (["mixed/mixed.arc"], ["story/spin.arc", "--diff", "story/fixed.arc"]);
     let same = ["story/spin.arc", "--diff", "story/spin.arc"];
     analyze(&mixed, "mixed", &["svg", "html", "folded", "json"])?;
+    let part = |filter: &[&str], name| analyze(&[&mixed, filter].concat(), name, &["json"]);
+    part(&["--from", "1s", "--to", "2s"], "mixed.second")?;
+    part(&["--cpu", "0"], "mixed.cpu0")?;
+    part(&["--cpu", "1"], "mixed.cpu1")?;
     analyze(&story, "story.diff", &["svg", "html", "json"])?;
     analyze(&same, "same.diff", &["html", "json"])?;
+    let stack: Vec<String> = (0..10_000).map(|depth| format!("f{depth}")).collect();
+    std::fs::write(made.path().join("deep.folded"), stack.join(";") + " 5\n")?;
+    let deep = made.path().join("deep.folded");
+    analyze(&[&deep.to_string_lossy()], "deep", &["html"])?;
     let script = |name: &str, files: &[&str]| {
         let files = files.iter().map(|file| made.path().join(file));
         run::check(Command::new("node").arg(name).args(files).current_dir(&scripts))
     };
     script("run.mjs", &["mixed.svg", "story.diff.svg"])?;
-    script("report.mjs", &["mixed.html", "story.diff.html", "same.diff.html"])?;
+    script("report.mjs", &["mixed.html", "story.diff.html", "same.diff.html", "deep.html"])?;
     let hostile = made.path().join("hostile");
     std::fs::create_dir(&hostile)?;
     let example = ["run", "--quiet", "-p", "render", "--example", "hostile_reports"];

@@ -25,6 +25,7 @@ use crate::locate::{FetchOutcome, Locator};
 use crate::measure::Measure;
 use crate::modules::ModuleUse;
 use crate::naming::Naming;
+use crate::over_time;
 use crate::paths::Paths;
 use crate::placed::Placed;
 use crate::prefetch::prefetch;
@@ -217,6 +218,8 @@ pub struct Question {
     pub event: Option<String>,
     /// Into how many steps of time all recordings together are divided; each has one at least.
     pub steps: u32,
+    /// Whether time is divided as finely as a report shows it, and threads and CPUs are told apart there.
+    pub over_time: bool,
     /// Whether the addresses of the stacks' code are kept, for outputs that state them.
     pub locations: bool,
 }
@@ -229,6 +232,7 @@ impl Default for Question {
             sieve: Sieve::default(),
             event: None,
             steps: 1,
+            over_time: false,
             locations: false,
         }
     }
@@ -258,8 +262,15 @@ fn collapse_input(
         span = from..to;
         keep = keep.at(times.clone());
     }
-    let grid = if steps > 1 { Grid::over(&span, steps) } else { Grid::default() };
-    let cells = collapse(recording, event, &keep, &group::apart(&question.by, grid));
+    let grid = match (question.over_time, steps) {
+        (true, _) => over_time::grid(recording, &span),
+        (false, 0..=1) => Grid::default(),
+        (false, _) => Grid::over(&span, steps),
+    };
+    let mut apart = group::apart(&question.by, grid);
+    apart.thread |= question.over_time;
+    apart.cpu |= question.over_time;
+    let cells = collapse(recording, event, &keep, &apart);
     Ok((Collapsed { event, cells, grid }, keep))
 }
 

@@ -55,6 +55,7 @@ mod modules;
 mod naming;
 mod open_in_browser;
 mod output;
+mod over_time;
 mod passing;
 mod paths;
 mod placed;

@@ -121,6 +121,8 @@ impl Plan {
         }
         let mut question = question(cli)?;
         question.locations = outputs.iter().any(|output| output.view == View::Pprof);
+        // A comparison's verdicts come from steps of time that do not depend on what is written.
+        question.over_time = bases.is_empty() && outputs.iter().any(|o| o.view == View::Html);
         Ok(Self {
             inputs,
             bases,
@@ -238,6 +240,7 @@ fn question(cli: &Cli) -> Result<Question, Error> {
         },
         event: cli.event.clone(),
         steps: if cli.diff.is_empty() { 1 } else { COMPARED_STEPS },
+        over_time: false,
         locations: false,
     })
 }

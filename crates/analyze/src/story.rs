@@ -364,7 +364,8 @@ mod tests {
             tree
         };
         let (before, after) = (tree(before), tree(after));
-        static NO_TIMES: Timeline = Timeline { cells: Vec::new(), rows: Vec::new() };
+        static NO_TIMES: Timeline =
+            Timeline { cells: Vec::new(), rows: Vec::new(), groups: Vec::new() };
         fn side(tree: &CallTree) -> Side<'_> {
             Side {
                 tree,

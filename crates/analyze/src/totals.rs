@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use profile::{CallTree, FrameTable, Text, TimeCell, TimeRow, Timeline};
+use profile::{CallTree, FrameTable, Text, TimeCell, TimeGroup, TimeRow, Timeline};
 use rustc_hash::FxHashMap;
 
 use crate::account::Spans;
@@ -15,6 +15,7 @@ use crate::keep::LeftOut;
 use crate::measure::Measure;
 use crate::modules::{self, GroupWeight};
 use crate::naming::Naming;
+use crate::over_time::TimeGroups;
 use crate::placed::{Collector, Trail};
 use crate::processes::ProcessNames;
 use crate::resolve::Resolution;
@@ -27,6 +28,8 @@ pub struct Totals<'a> {
     sieving: Sieving<'a>,
     tree: CallTree,
     timeline: Timeline,
+    /// Where the timeline is of a report.
+    over_time: Option<TimeGroups>,
     total: Sum,
     filtered: [Sum; LeftOut::COUNT],
     other_events_samples: u64,
@@ -48,6 +51,7 @@ impl<'a> Totals<'a> {
             sieving: Sieving::new(&question.sieve),
             tree: CallTree::with_frames(frames),
             timeline: Timeline::default(),
+            over_time: question.over_time.then(TimeGroups::default),
             total: Sum::default(),
             filtered: [Sum::default(); LeftOut::COUNT],
             other_events_samples: 0,
@@ -83,9 +87,13 @@ impl<'a> Totals<'a> {
             }
             let node = self.tree.path_to(&chain.frames);
             self.tree.add_self(node, sum.weight);
+            let group = self.over_time.as_mut().map_or(0, |groups| {
+                groups.number(&mut self.timeline, chains.recording, &chains.groups, &cells[0])
+            });
             self.timeline.rows.extend(cells.iter().map(|cell| TimeRow {
                 node,
                 cell: first_cell + cell.step,
+                group,
                 weight: cell.weight,
             }));
             self.count(chains.recording, &cells[0], &chain, sum);
@@ -109,6 +117,10 @@ impl<'a> Totals<'a> {
     ) {
         let cell = self.timeline.cells.len() as u32;
         let observed_ns = input.named.duration_ns.unwrap_or(0);
+        let group = self.timeline.groups.len() as u32;
+        if self.over_time.is_some() {
+            self.timeline.groups.push(TimeGroup::default());
+        }
         self.timeline.cells.push(TimeCell { capture: capture as u32, start_ns: 0, observed_ns });
         let chains = GivenChains::new(input, question, &mut self.tree.frames);
         for stack in input.named.stacks() {
@@ -123,7 +135,7 @@ impl<'a> Totals<'a> {
                     if self.sieving.pass(&mut chain.frames, &self.tree.frames) {
                         let node = self.tree.path_to(&chain.frames);
                         self.tree.add_self(node, sum.weight);
-                        self.timeline.rows.push(TimeRow { node, cell, weight: sum.weight });
+                        self.timeline.rows.push(TimeRow { node, cell, group, weight: sum.weight });
                         self.naming.add(chain.leaf, sum.weight);
                         self.total = self.total.merge(sum);
                         if let Some(placed) = &mut self.placed {

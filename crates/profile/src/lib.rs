@@ -54,4 +54,4 @@ pub use stack::{Node, Nodes, Stack, StackEnd, Stacks};
 pub use symbol::{HostSymbol, SymbolFrom};
 pub use tables::Tables;
 pub use text::Text;
-pub use timeline::{TimeCell, TimeRow, Timeline};
+pub use timeline::{TimeCell, TimeGroup, TimeRow, Timeline};

@@ -5,8 +5,10 @@
 pub struct Timeline {
     /// Steps of time, capture by capture, in order of time.
     pub cells: Vec<TimeCell>,
-    /// In order of node and cell. Together they weigh what the call tree weighs.
+    /// In order of node, cell and group. Together they weigh what the call tree weighs.
     pub rows: Vec<TimeRow>,
+    /// Whose samples they are; empty where nobody asked.
+    pub groups: Vec<TimeGroup>,
 }
 
 /// A step of time of one capture.
@@ -27,16 +29,34 @@ pub struct TimeRow {
     pub node: u32,
     /// Number of the cell.
     pub cell: u32,
+    /// Number of the group; 0 where nobody asked.
+    pub group: u32,
     /// Weight of the stacks that end there.
     pub weight: u64,
 }
 
+/// What samples of one group have in common; what is not told apart is empty.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Debug)]
+pub struct TimeGroup {
+    /// The machine.
+    pub host: String,
+    /// The control group's path.
+    pub cgroup: String,
+    /// The process's name and id.
+    pub process: String,
+    /// The thread's name and id.
+    pub thread: String,
+    /// The CPU.
+    pub cpu: Option<u32>,
+}
+
 impl Timeline {
-    /// Sorts the rows and unites those of one node and cell.
+    /// Sorts the rows and unites those of one node, cell and group.
     pub fn unite(&mut self) {
         self.rows.sort_unstable();
         self.rows.dedup_by(|next, kept| {
-            let same = (next.node, next.cell) == (kept.node, kept.cell);
+            let place = |row: &TimeRow| (row.node, row.cell, row.group);
+            let same = place(next) == place(kept);
             if same {
                 kept.weight += next.weight;
             }

@@ -1,10 +1,11 @@
 // Opens HTML reports in Chromium and uses them as people do.
 //
-//     npm ci && node report.mjs PROFILE.html… DIFF.diff.html…
+//     npm ci && node report.mjs PROFILE.html… DIFF.diff.html… deep.html
 //
-// Beside each PROFILE.html stand PROFILE.folded and PROFILE.json, beside DIFF.diff.html DIFF.diff.json: what
-// `analyze` says of the same recordings in other formats is what the viewer must say. SCREENSHOTS=DIR keeps
-// pictures of each state.
+// Beside each PROFILE.html stand PROFILE.folded and PROFILE.json, and of its second second and of its CPUs
+// PROFILE.second.json, PROFILE.cpu0.json and PROFILE.cpu1.json; beside DIFF.diff.html DIFF.diff.json: what
+// `analyze` says of the same recordings in other formats is what the viewer must say. deep.html is of one stack.
+// SCREENSHOTS=DIR keeps pictures of each state.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -51,8 +52,8 @@ function percent(part, whole) {
   return p >= 0.995 ? `${p.toFixed(1)} %` : p >= 0.005 ? `${p.toFixed(2)} %` : '<0.01 %';
 }
 
-/** What folded stacks append to names of inlined frames. */
-const bare = (name) => name.replace(/_\[i\]$/, '');
+/** Without what folded stacks append to names: whether a frame is inlined, made at run time, of the kernel. */
+const bare = (name) => name.replace(/_\[[ijk]\]$/, '');
 
 /** A tree from folded stacks. */
 function treeOf(folded) {
@@ -93,15 +94,19 @@ async function profile(browser, path, colorScheme) {
   await page.locator('.flame').first().focus();
   await page.keyboard.press('ArrowDown');
   let node = root;
-  for (let depth = 0; depth < 4; depth += 1) {
+  const gaps = new Set();
+  for (let depth = 0; depth < 40; depth += 1) {
     const next = heaviest(node);
     if (!next || [...node.children.values()].filter((child) => child.weight === next.weight).length > 1) break;
     node = next;
     await page.keyboard.press('ArrowDown');
     const text = await said(page);
     check(`${name}: an arrow goes to the heaviest callee`, text.startsWith(`${bare(node.name)}: ${percent(node.weight, root.weight)}`), [text, node.name]);
+    if (/^\[(caller may be missing|truncated)/.test(node.name)) gaps.add(node.name);
     check(`${name}: its share is in the details`, (await detail(page, 'Of all')) === percent(node.weight, root.weight));
   }
+  const stack = await page.locator('.details dl div', { hasText: 'Stack' }).locator('dd').allTextContents();
+  check(`${name}: what its stack lacks is said`, stack.join() === (gaps.size ? `not complete: ${[...gaps].join(', ')}` : ''), [stack, [...gaps]]);
   await page.keyboard.press('Enter');
   await frames(page);
   check(`${name}: Enter zooms, and the address says so`, /zoom=\d+/.test(page.url()), page.url());
@@ -118,6 +123,7 @@ async function profile(browser, path, colorScheme) {
   await pointer(page, name, root);
   await search(page, name, stacks, root);
   await views(page, name, json, root);
+  await overTime(page, name, path, json);
   await theme(page, name, colorScheme);
 
   await page.goto('about:blank');
@@ -224,6 +230,57 @@ async function views(page, name, json, root) {
   await page.keyboard.press('Escape');
 }
 
+/** A second of time and one CPU show what `analyze` shows of them. */
+async function overTime(page, name, path, json) {
+  const other = (kind) => JSON.parse(readFileSync(path.replace(/html$/, `${kind}.json`), 'utf8'));
+  const total = async () => {
+    await frames(page);
+    await page.keyboard.press('1');
+    await page.locator('.flame').first().focus();
+    await page.keyboard.press('Home');
+    return Number(/ ([\d.]+) CPU-seconds/.exec(await said(page))?.[1]);
+  };
+  const close = (seen, ns) => Math.abs(seen - ns / 1e9) <= 0.006;
+  check(`${name}: all of the time is shown at first`, close(await total(), json.new.total.weight), [await total(), json.new.total.weight]);
+  const [from, to] = await page.locator('.seconds').all();
+  await from.fill('1');
+  await to.fill('2');
+  await to.press('Tab');
+  check(`${name}: one second of it`, close(await total(), other('second').new.total.weight), [await total(), other('second').new.total.weight]);
+  check(`${name}: which the address keeps`, page.url().includes('time=50-100'), page.url());
+  await page.keyboard.press('Escape');
+  check(`${name}: Escape goes back to all of it`, !page.url().includes('time='), page.url());
+  await page.getByLabel('CPU', { exact: false }).last().selectOption({ index: 1 });
+  const cpu = await page.locator('label', { hasText: 'CPU' }).locator('option').nth(1).textContent();
+  const kind = cpu.startsWith('CPU 0:') ? 'cpu0' : 'cpu1';
+  check(`${name}: one CPU`, close(await total(), other(kind).new.total.weight), [await total(), other(kind).new.total.weight, cpu]);
+  await page.getByLabel('CPU', { exact: false }).last().selectOption({ index: 0 });
+
+  const box = await page.locator('.heatmap').boundingBox();
+  const drag = async (x, shift) => {
+    if (shift) await page.keyboard.down('Shift');
+    await page.mouse.move(box.x + x, box.y + 1);
+    await page.mouse.down();
+    await page.mouse.move(box.x + x + 1, box.y + 98, { steps: 3 });
+    await page.mouse.up();
+    if (shift) await page.keyboard.up('Shift');
+    await frames(page);
+  };
+  await drag(24, false);
+  check(`${name}: time is chosen with the pointer`, /time=50-(99|100)/.test(page.url()), page.url());
+  await drag(2, true);
+  check(`${name}: and another one to compare it with`, /against=0-(49|50)/.test(page.url()), page.url());
+  check(`${name}: that is said without a verdict`, (await page.locator('.time [role=status]').textContent()).includes('not tested against noise'));
+  check(`${name}: in cores`, /Not tested/.test(await page.locator('.legend').textContent()));
+  await page.locator('.flame').first().focus();
+  await page.keyboard.press('Home');
+  check(`${name}: by the second`, / cores \(/.test(await said(page)), await said(page));
+  await screenshot(page, `${name} 7 two times`);
+  await accessible(page, `${name}, two times`);
+  await page.getByRole('button', { name: 'All of the time' }).click();
+  await frames(page);
+}
+
 async function theme(page, name, colorScheme) {
   const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const before = await background();
@@ -293,6 +350,30 @@ async function diff(browser, path, colorScheme) {
   await context.close();
 }
 
+/** A stack of thousands of frames is scrolled through, and its end can be zoomed into. */
+async function deep(browser, path) {
+  const name = basename(path);
+  const { context, page, complaints } = await opened(browser);
+  await watchPolicy(page, complaints);
+  const depth = treeOf(readFileSync(path.replace(/html$/, 'folded'), 'utf8')).stacks[0][0].length;
+  await page.goto(pathToFileURL(path).href);
+  await page.waitForSelector('.toolbar');
+  await page.locator('.flame').first().scrollIntoViewIfNeeded();
+  const box = await page.locator('.flame canvas').first().boundingBox();
+  await page.mouse.move(box.x + 100, box.y + 100);
+  for (let step = 0; step < depth / 50; step += 1) await page.mouse.wheel(0, 1000);
+  await frames(page);
+  await page.locator('.flame').first().scrollIntoViewIfNeeded();
+  const place = await page.locator('.flame canvas').first().boundingBox();
+  await page.mouse.click(place.x + 100, Math.min(place.y + place.height, 900) - 30);
+  await frames(page);
+  const zoomed = Number(/zoom=(\d+)/.exec(page.url())?.[1]);
+  check(`${name}: the wheel leads to its end`, zoomed > depth - 60, [zoomed, depth]);
+  check(`${name}: which can be zoomed into`, (await detail(page, 'Of all')) === '100.0 %');
+  check(`${name}: no complaint`, complaints.length === 0, complaints);
+  await context.close();
+}
+
 /** With scripts off: everything that matters is there. */
 async function still(browser, path) {
   const name = `${basename(path)} (scripts blocked)`;
@@ -321,6 +402,10 @@ async function still(browser, path) {
 await run(async (browser) => {
   for (const path of reports) {
     await still(browser, path);
+    if (basename(path) === 'deep.html') {
+      await deep(browser, path);
+      continue;
+    }
     for (const colorScheme of ['light', 'dark']) {
       await (path.endsWith('.diff.html') ? diff : profile)(browser, path, colorScheme);
     }

@@ -8,8 +8,13 @@ mod hostile_names;
 use std::path::Path;
 
 use hostile_names::hostile_names;
-use profile::{CallTree, Caption, DiffNode, DiffTree, Frame, FrameKind, Grade, JudgedBy, Warning};
-use render::html::{FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject, report};
+use profile::{
+    CallTree, Caption, DiffNode, DiffTree, Frame, FrameKind, Grade, JudgedBy, TimeCell, TimeGroup,
+    TimeRow, Timeline, Warning,
+};
+use render::html::{
+    FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject, Times, report,
+};
 
 /// A tree with each name as function, module, file and process.
 fn tree(names: &[String]) -> CallTree {
@@ -57,6 +62,28 @@ fn compared(tree: &CallTree) -> (DiffTree, Vec<FunctionVerdict>) {
     (DiffTree { frames: tree.frames.clone(), nodes, unit: "cores", judged_by }, verdicts)
 }
 
+/// A row for each name, in groups whose every part has that name.
+fn timeline(names: &[String]) -> Timeline {
+    let cell = |number| TimeCell { capture: 0, start_ns: number, observed_ns: 1 };
+    // Numbered, for what is left of some names is the same.
+    let group = |(number, name): (usize, &String)| {
+        let name = format!("{number} {name}");
+        TimeGroup {
+            host: name.clone(),
+            cgroup: name.clone(),
+            process: name.clone(),
+            thread: name,
+            cpu: None,
+        }
+    };
+    let row = |group| TimeRow { node: 1, cell: group % 2, group, weight: 1 };
+    Timeline {
+        cells: vec![cell(0), cell(1)],
+        rows: (0..names.len() as u32).map(row).collect(),
+        groups: names.iter().enumerate().map(group).collect(),
+    }
+}
+
 /// A profile's page and a comparison's.
 fn pages(title: &str, names: &[String]) -> [String; 2] {
     let tree = tree(names);
@@ -77,8 +104,10 @@ fn pages(title: &str, names: &[String]) -> [String; 2] {
     let provenance: Vec<Provenance> = names.iter().map(facts).collect();
     let module = |name: &String| ModuleFacts { name: name.clone(), build_id: name.clone() };
     let modules: Vec<ModuleFacts> = names.iter().map(module).collect();
+    let timeline = timeline(names);
+    let times = Times { timeline: &timeline, starts_unix_ns: &[None] };
     let subjects = [
-        Subject::Profile { tree: &tree, times: None, sample_weight: 1 },
+        Subject::Profile { tree: &tree, times: Some(times), sample_weight: 1 },
         Subject::Diff { tree: &diff, verdicts: &verdicts, judged: title },
     ];
     subjects.map(|subject| {

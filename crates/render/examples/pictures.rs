@@ -242,19 +242,6 @@ fn main() {
     deep.add(&stack, 5);
     write(directory, "deep.svg", || svg::flamegraph(&deep, &about, &options));
 
-    let mut million = CallTree::new();
-    let mut dice = Dice(11);
-    let frames: Vec<FrameId> = (0..50_000)
-        .map(|i| million.frames.intern(Frame::new(&format!("ns::f{i}"), "m", FrameKind::User)))
-        .collect();
-    while million.nodes().len() < 1_000_000 {
-        let near = million.nodes().len() as u64;
-        let parent = dice.below(near).min(dice.below(near)) as u32;
-        let node = million.child(parent, frames[dice.below(50_000) as usize]);
-        million.add_self(node, 1 + dice.below(5));
-    }
-    write(directory, "million.svg", || svg::flamegraph(&million, &about, &options));
-
     let of = |tree| Subject::Profile { tree, times: None, sample_weight: PERIOD_NS };
     let page = |caption, subject| {
         html::report(&Report { caption, findings: &[], subject, provenance: &[], modules: &[] })
@@ -265,5 +252,4 @@ fn main() {
     write(directory, "diff.html", || page(&words, compared));
     write(directory, "hostile.html", || page(&evil, of(&hostile)));
     write(directory, "deep.html", || page(&about, of(&deep)));
-    write(directory, "million.html", || page(&about, of(&million)));
 }

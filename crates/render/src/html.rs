@@ -9,6 +9,7 @@
 mod columns;
 mod markup;
 mod outline;
+mod over_time;
 mod page;
 mod payload;
 mod verdicts;
@@ -37,8 +38,8 @@ pub enum Subject<'a> {
     Profile {
         /// Weight by call path.
         tree: &'a CallTree,
-        /// When it was measured; its rows refer to the tree's nodes.
-        times: Option<&'a Timeline>,
+        /// When and where it was measured.
+        times: Option<Times<'a>>,
         /// Weight of one sample: the counting error of a difference between two times follows from it.
         sample_weight: u64,
     },
@@ -51,6 +52,15 @@ pub enum Subject<'a> {
         /// By what was judged, and how much that is worth.
         judged: &'a str,
     },
+}
+
+/// When and where the weight of a profile was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'a> {
+    /// Rows refer to the tree's nodes.
+    pub timeline: &'a Timeline,
+    /// For each capture, the Unix time at which its first cell begins, where it is known.
+    pub starts_unix_ns: &'a [Option<u64>],
 }
 
 /// Facts about one input, or about the whole.

@@ -5,8 +5,13 @@ mod hostile_names;
 use std::collections::BTreeSet;
 
 use hostile_names::hostile_names;
-use profile::{CallTree, Caption, DiffNode, DiffTree, Frame, FrameKind, Grade, JudgedBy, Warning};
-use render::html::{FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject, report};
+use profile::{
+    CallTree, Caption, DiffNode, DiffTree, Frame, FrameKind, Grade, JudgedBy, TimeCell, TimeGroup,
+    TimeRow, Timeline, Warning,
+};
+use render::html::{
+    FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject, Times, report,
+};
 
 /// A report with `name` in the field number `field`, and plain words in the others.
 fn with_hostile(field: usize, name: &str) -> [String; 2] {
@@ -55,7 +60,21 @@ fn with_hostile(field: usize, name: &str) -> [String; 2] {
     let heading = pick(6, "run.arc");
     let provenance = [Provenance { heading, facts: vec![(pick(7, "Host"), pick(8, "web-1"))] }];
     let modules = [ModuleFacts { name: pick(1, "mod"), build_id: pick(9, "5f3a") }];
-    let profile = Subject::Profile { tree: &tree, times: None, sample_weight: 1 };
+    let group = TimeGroup {
+        host: pick(12, "web-1"),
+        cgroup: pick(13, "/system.slice"),
+        process: pick(14, "server (1)"),
+        thread: pick(15, "worker (2)"),
+        cpu: Some(0),
+    };
+    let cell = TimeCell { capture: 0, start_ns: 0, observed_ns: 1 };
+    let timeline = Timeline {
+        cells: vec![cell, TimeCell { start_ns: 1, ..cell }],
+        rows: vec![TimeRow { node: 2, cell: 1, group: 0, weight: 10 }],
+        groups: vec![group],
+    };
+    let times = Some(Times { timeline: &timeline, starts_unix_ns: &[None] });
+    let profile = Subject::Profile { tree: &tree, times, sample_weight: 1 };
     let compared = Subject::Diff { tree: &diff, verdicts: &verdicts, judged: &pick(11, "judged") };
     [profile, compared].map(|subject| {
         report(&Report {
@@ -68,7 +87,7 @@ fn with_hostile(field: usize, name: &str) -> [String; 2] {
     })
 }
 
-const FIELDS: usize = 12;
+const FIELDS: usize = 16;
 
 /// All tags, in order, without the values of attributes; scripts and data left out. A `<` that is not ours
 /// would be a tag here.

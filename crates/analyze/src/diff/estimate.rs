@@ -203,7 +203,7 @@ mod tests {
             .collect();
         SideUnits {
             long: None,
-            units: Units::blocks(&Timeline { cells, rows: Vec::new() }, 1),
+            units: Units::blocks(&Timeline { cells, ..Timeline::default() }, 1),
             exposure: vec![10.0; count],
             factor: 1.0,
             period,

@@ -156,7 +156,7 @@ mod tests {
                 .collect();
             let node = tree.path_to(&ids);
             tree.add_self(node, *weight);
-            timeline.rows.push(TimeRow { node, cell: 0, weight: *weight });
+            timeline.rows.push(TimeRow { node, cell: 0, group: 0, weight: *weight });
         }
         (tree, timeline)
     }

@@ -15,7 +15,7 @@ fn tree(stacks: &[(&str, u64)]) -> CallTree {
     tree
 }
 
-static NO_TIMES: Timeline = Timeline { cells: Vec::new(), rows: Vec::new() };
+static NO_TIMES: Timeline = Timeline { cells: Vec::new(), rows: Vec::new(), groups: Vec::new() };
 
 fn side(tree: &CallTree, seconds: u64, scale: Scale) -> Side<'_> {
     Side {
@@ -156,7 +156,8 @@ fn over_time(paths: &[(&str, &dyn Fn(u64) -> u64)], seconds: u64) -> (CallTree, 
         start_ns: second * 1_000_000_000,
         observed_ns: 1_000_000_000,
     };
-    let mut timeline = Timeline { cells: (0..seconds).map(cell).collect(), rows: Vec::new() };
+    let cells = (0..seconds).map(cell).collect();
+    let mut timeline = Timeline { cells, ..Timeline::default() };
     for (path, samples) in paths {
         let ids: Vec<FrameId> = path
             .split(';')
@@ -166,7 +167,7 @@ fn over_time(paths: &[(&str, &dyn Fn(u64) -> u64)], seconds: u64) -> (CallTree, 
         for second in 0..seconds {
             let weight = samples(second) * MS;
             tree.add_self(node, weight);
-            timeline.rows.push(TimeRow { node, cell: second as u32, weight });
+            timeline.rows.push(TimeRow { node, cell: second as u32, group: 0, weight });
         }
     }
     timeline.unite();

@@ -234,7 +234,7 @@ mod tests {
         let cells = captures.iter().zip(0..).flat_map(|(cells, capture)| {
             (0..*cells).map(move |i| TimeCell { capture, start_ns: i as u64, observed_ns: 1 })
         });
-        Timeline { cells: cells.collect(), rows: Vec::new() }
+        Timeline { cells: cells.collect(), ..Timeline::default() }
     }
 
     fn capture(recording: u8, host: &str) -> Capture {

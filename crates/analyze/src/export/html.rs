@@ -2,15 +2,18 @@
 
 use std::cmp::Ordering;
 
-use profile::FrameId;
-use render::html::{self, FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject};
+use profile::{Clock, FrameId};
+use render::html::{
+    self, FunctionVerdict, Judged, ModuleFacts, Provenance, Report, Subject, Times,
+};
 
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Recorded};
 use crate::caption;
 use crate::comparison::Comparison;
 use crate::diff::{Change, Diff, FunctionChange};
 use crate::diff_report::judged;
 use crate::findings::findings;
+use crate::over_time;
 use crate::provenance;
 use crate::report::figures;
 use crate::resolve::short_name;
@@ -23,13 +26,16 @@ pub fn page(analysis: &Analysis, compared: Option<&Comparison>, title: Option<&s
     let before = compared.map(|compared| &compared.before);
     let modules = modules(&[Some(analysis), before]);
     let Some(Comparison { before, diff, story, .. }) = compared else {
+        let fitted = over_time::fitted(analysis.timeline.clone());
+        let starts = starts_unix_ns(analysis);
+        let times = fitted.as_ref().filter(|timeline| timeline.cells.len() > 1);
         let caption = caption::of_profile(analysis, title);
         return html::report(&Report {
             caption: &caption,
             findings: &findings(&analysis.tree, analysis.measure.quantity.noun()),
             subject: Subject::Profile {
                 tree: &analysis.tree,
-                times: None,
+                times: times.map(|timeline| Times { timeline, starts_unix_ns: &starts }),
                 sample_weight: analysis.period_ns,
             },
             provenance: &sources(analysis, ""),
@@ -53,6 +59,18 @@ pub fn page(analysis: &Analysis, compared: Option<&Comparison>, title: Option<&s
         provenance: &[sources(analysis, "New: "), sources(before, "Base: ")].concat(),
         modules: &modules,
     })
+}
+
+/// For each capture of the timeline, when its first cell begins.
+fn starts_unix_ns(analysis: &Analysis) -> Vec<Option<u64>> {
+    let first =
+        |number: usize| analysis.timeline.cells.iter().find(|cell| cell.capture as usize == number);
+    let start = |(number, recording): (usize, &Recorded)| {
+        let clock = recording.facts.clock;
+        let cell = first(number).filter(|_| clock != Clock::default())?;
+        Some(clock.to_realtime_ns(cell.start_ns))
+    };
+    analysis.recordings.iter().enumerate().map(start).collect()
 }
 
 /// What became of every function, the largest changes first.

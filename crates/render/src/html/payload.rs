@@ -10,7 +10,7 @@ use profile::{Frame, FrameId, FrameKind, FrameTable, Grade, JudgedBy};
 use serde::Serialize;
 
 use super::columns::{Column, Columns, Texts};
-use super::{FunctionVerdict, Report, Subject};
+use super::{FunctionVerdict, Report, Subject, over_time};
 use crate::palette::{Paint, SHADES, shade_of_name};
 use crate::safe_text;
 
@@ -29,6 +29,7 @@ struct Head<'a> {
     weight_per_unit: f64,
     sample_weight: f64,
     judged_by: Option<&'static str>,
+    captures: Vec<over_time::Capture>,
     paints: Vec<PaintRow>,
     build_ids: Vec<(String, String)>,
     columns: &'a [Column],
@@ -56,13 +57,16 @@ fn paints() -> Vec<PaintRow> {
 pub(super) fn payload(report: &Report<'_>) -> String {
     let mut columns = Columns::default();
     let (kind, unit, weight_per_unit, sample_weight, judged_by);
+    let mut captures = Vec::new();
     match report.subject {
-        Subject::Profile { tree, sample_weight: sample, .. } => {
+        Subject::Profile { tree, times, sample_weight: sample } => {
             let parents: Vec<(u32, FrameId)> =
                 tree.nodes().iter().map(|node| (node.parent, node.frame)).collect();
             let (order, _) = write_tree(&mut columns, &tree.frames, &parents);
             let own = |node: &u32| tree.nodes()[*node as usize].self_weight as f64;
             columns.values("self", order.iter().map(own));
+            captures =
+                times.map_or_else(Vec::new, |times| over_time::write(&mut columns, times, &order));
             (kind, unit, judged_by) = ("profile", report.caption.unit, None);
             weight_per_unit = report.caption.weight_per_unit.max(1) as f64;
             sample_weight = sample as f64;
@@ -99,6 +103,7 @@ pub(super) fn payload(report: &Report<'_>) -> String {
         weight_per_unit,
         sample_weight,
         judged_by,
+        captures,
         paints: paints(),
         build_ids: build_ids.collect(),
         columns: &columns.list,

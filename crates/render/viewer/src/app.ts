@@ -13,6 +13,7 @@ import { compile, matchedUnder, matches } from './search';
 import { type State, fromHash, initial, toHash } from './state';
 import { choose, colours } from './theme';
 import { Legend } from './legend';
+import { TimeStrip } from './time_strip';
 import { Toolbar } from './toolbar';
 import { type Tree, NO_FRAME, path } from './tree';
 
@@ -34,6 +35,7 @@ export class App {
   private readonly sandwich: HTMLElement;
   private readonly stage = element('div', { class: 'stage' });
   private readonly legend: Legend;
+  private readonly time: TimeStrip | null;
   private readonly help = help();
   private found: Uint8Array | null = null;
   /** What each flamegraph shows. */
@@ -47,6 +49,7 @@ export class App {
     this.above = this.chart('Callers');
     this.below = this.chart('Callees');
     this.legend = new Legend(data);
+    this.time = data.times && new TimeStrip(data.times, colours(data.head.paints), (change) => this.change(change));
     this.table = new FunctionTable(data, {
       chosen: (row) => this.choseFunction(row.frame),
       opened: (row) => this.openSandwich(row.frame),
@@ -56,7 +59,7 @@ export class App {
       sandwich: (frame) => this.openSandwich(frame),
       search: (name) => this.searchFor(`^${name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')}$`),
     });
-    this.toolbar = new Toolbar(data.head.kind === 'diff', {
+    this.toolbar = new Toolbar({
       changed: (change) => this.change(change),
       reset: () => this.reset(),
       help: () => this.help.showModal(),
@@ -70,6 +73,7 @@ export class App {
   start(): void {
     this.stage.append(this.flame.root, this.table.root, this.sandwich);
     const body = element('div', { class: 'body' }, [this.stage, this.details.root]);
+    if (this.time) this.host.append(this.time.root);
     this.host.append(this.toolbar.root, this.legend.root, body, this.tip, this.help);
     document.addEventListener('keydown', (event) => this.pressed(event));
     window.addEventListener('popstate', () => this.readAddress());
@@ -95,6 +99,9 @@ export class App {
     if (state.function >= this.data.frames.functionCount) state.function = -1;
     state.zoom = Math.min(state.zoom, this.data.shape.size - 1);
     state.path = state.path.filter((frame) => frame < this.data.frames.names.length);
+    const cells = this.data.times?.cellMs.length ?? 0;
+    if (state.time && state.time[1] > cells) state.time = null;
+    if (!state.time || (state.otherTime && state.otherTime[1] > cells)) state.otherTime = null;
     this.state = state;
     this.find();
     this.render();
@@ -120,12 +127,13 @@ export class App {
     this.writeAddress(true);
   }
 
-  /** Step by step: first the search, then the zoom. */
+  /** Step by step: first the search, then the zoom, then the time. */
   private reset(): void {
     if (this.state.search !== '') this.change({ search: '' });
-    else if (this.state.view === 'sandwich') this.render();
-    else this.change({ zoom: 0, path: [] });
-    this.toolbar.show(this.state);
+    else if (this.state.zoom !== 0 || this.state.path.length > 0) this.change({ zoom: 0, path: [] });
+    else if (this.state.time) this.change({ time: null, otherTime: null });
+    else this.render();
+    this.toolbar.show(this.state, this.model.tree(this.state).sides.length === 2);
   }
 
   // ---- what is shown
@@ -139,7 +147,8 @@ export class App {
     choose(state.theme);
     this.legend.show(state.view === 'functions' ? 'nothing' : this.model.shownSide(state), this.model.judgedBy(state));
     this.recolour();
-    this.toolbar.show(state);
+    this.time?.show(state);
+    this.toolbar.show(state, this.model.tree(state).sides.length === 2);
     for (const [part, shown] of [
       [this.flame.root, state.view === 'flame' || state.view === 'inverted'],
       [this.table.root, state.view === 'functions'], [this.sandwich, state.view === 'sandwich'],
@@ -154,7 +163,7 @@ export class App {
       this.drawSandwich();
     }
     const sides = tree.sides.map((side) => side.total[0]!);
-    if (state.view === 'functions') this.table.show(this.model.functions(state), sides);
+    if (state.view === 'functions') this.table.show(this.model.functions(state), sides, this.model.unit(state));
     this.details.nothing();
     this.tip.hidden = true;
     this.showFound();
@@ -177,13 +186,14 @@ export class App {
 
   private picture(tree: Tree, rootName: string): Picture {
     const wholes = this.model.tree(this.state).sides.map((side) => side.total[0]!);
-    return picture(tree, this.model.shownSide(this.state), rootName, wholes);
+    return picture(tree, this.model.shownSide(this.state), rootName, this.model.unit(this.state), wholes);
   }
 
   private recolour(): void {
     const now = colours(this.data.head.paints);
     for (const chart of [this.flame, this.above, this.below]) chart.repaint(now);
     this.legend.repaint(now);
+    this.time?.repaint(now);
   }
 
   // ---- zoom and selection
@@ -202,7 +212,7 @@ export class App {
     }
     if (chart === this.flame) {
       this.writeAddress(true);
-      this.toolbar.show(this.state);
+      this.toolbar.show(this.state, this.model.tree(this.state).sides.length === 2);
       const at = this.state.view === 'inverted' ? chart.zoomed : node;
       chart.select(at);
       this.selected(chart, at);
@@ -237,7 +247,7 @@ export class App {
 
   private openSandwich(frame: number): void {
     this.change({ view: 'sandwich', function: this.data.frames.function[frame]! });
-    this.toolbar.show(this.state);
+    this.toolbar.show(this.state, this.model.tree(this.state).sides.length === 2);
   }
 
   /** Shows where a function weighs (or changed) most. */
@@ -289,7 +299,7 @@ export class App {
 
   private searchFor(text: string): void {
     this.change({ search: text });
-    this.toolbar.show(this.state);
+    this.toolbar.show(this.state, this.model.tree(this.state).sides.length === 2);
   }
 
   // ---- keyboard

@@ -1,10 +1,10 @@
 /** What is known of the chosen frame. */
 
-import { percent, signed, threeDigits } from './amount';
+import { percent, signed, thousands, threeDigits } from './amount';
 import { button, element } from './dom';
 import type { Data } from './payload';
 import { type Picture, nameOf } from './picture';
-import { NO_FRAME } from './tree';
+import { NO_FRAME, path } from './tree';
 
 export interface DetailEvents {
   zoom(node: number): void;
@@ -12,12 +12,11 @@ export interface DetailEvents {
   search(name: string): void;
 }
 
-/** A weight in the report's unit. */
-export function amount(data: Data, weight: number): string {
+/** A weight in its unit. */
+function amount(data: Data, picture: Picture, weight: number): string {
   const value = weight / data.head.weight_per_unit;
-  const figure = data.head.weight_per_unit === 1 && Number.isInteger(value) && data.head.kind === 'profile'
-    ? value.toLocaleString('en-GB') : threeDigits(value);
-  return `${figure} ${data.head.unit}`.trim();
+  const counts = data.head.weight_per_unit === 1 && data.head.kind === 'profile' && Number.isInteger(value);
+  return `${counts ? thousands(value) : threeDigits(value)} ${picture.unit}`.trim();
 }
 
 const JUDGED: Record<string, [string, string, string]> = {
@@ -26,14 +25,14 @@ const JUDGED: Record<string, [string, string, string]> = {
   nothing: ['no verdict', 'no verdict', 'no verdict'],
 };
 
-/** "grew, more than noise explains; new: not in the base". */
+/** "grew, more than noise explains; only after". */
 export function judgement(judgedBy: string, picture: Picture, node: number): string {
   const { tree } = picture;
   const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
   const words = tree.grade
     ? JUDGED[judgedBy]![tree.grade[node]!]! : 'paths of this view are not judged one by one';
-  if (before <= 0 && after > 0) return `${words}; new: not in the base`;
-  if (after <= 0 && before > 0) return `${words}; gone: only in the base`;
+  if (before <= 0 && after > 0) return `${words}; only after`;
+  if (after <= 0 && before > 0) return `${words}; only before`;
   return words;
 }
 
@@ -43,14 +42,16 @@ export function oneLine(data: Data, judgedBy: string, picture: Picture, node: nu
   const name = nameOf(data, picture, node);
   if (side === 'difference') {
     const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
-    return `${name}: ${threeDigits(before)} → ${amount(data, after)} (${signed(after - before)}), ${judgement(judgedBy, picture, node)}`;
+    const unit = data.head.weight_per_unit;
+    const change = `${threeDigits(before / unit)} → ${amount(data, picture, after)} (${signed((after - before) / unit)})`;
+    return `${name}: ${change}, ${judgement(judgedBy, picture, node)}`;
   }
   const weights = tree.sides[side === 'after' ? 1 : 0]!;
   const total = weights.total[node]!;
   const self = weights.own[node]!;
   const whole = picture.wholes[side === 'after' ? 1 : 0]!;
   const own = self > 0 && node !== 0 ? `, self ${percent(self, whole)}` : '';
-  return `${name}: ${percent(total, whole)}, ${amount(data, total)}${own}`;
+  return `${name}: ${percent(total, whole)}, ${amount(data, picture, total)}${own}`;
 }
 
 export class Details {
@@ -70,7 +71,7 @@ export class Details {
     const frame = picture.tree.shape.frame[node]!;
     const name = nameOf(data, picture, node);
     const parts: Node[] = [element('h2', { class: 'name' }, [name])];
-    if (frame !== NO_FRAME) parts.push(this.facts(frame));
+    if (frame !== NO_FRAME) parts.push(this.facts(frame, this.gaps(picture, node)));
     parts.push(...this.weights(picture, node, zoomed));
     if (picture.side === 'difference') {
       parts.push(element('p', { class: 'judgement' }, [judgement(judgedBy, picture, node)]));
@@ -87,7 +88,19 @@ export class Details {
     this.root.replaceChildren(...parts);
   }
 
-  private facts(frame: number): Node {
+  /** What the path to a node lacks: the frames in it that are no code. */
+  private gaps(picture: Picture, node: number): string {
+    const { frames, head } = this.data;
+    const { shape } = picture.tree;
+    const isGap = (at: number) => {
+      const frame = shape.frame[at]!;
+      return frame !== NO_FRAME && head.paints[frames.paint[frame]!]!.letter === 'x';
+    };
+    const gaps = path(shape, node).filter(isGap).map((at) => frames.names[shape.frame[at]!]!);
+    return gaps.length > 0 ? `not complete: ${[...new Set(gaps)].slice(0, 3).join(', ')}` : '';
+  }
+
+  private facts(frame: number, gaps: string): Node {
     const { frames, head } = this.data;
     const list = element('dl');
     const add = (label: string, text: string) => {
@@ -98,6 +111,7 @@ export class Details {
     add('Kind', head.paints[frames.paint[frame]!]!.words);
     add('Source file', frames.files[frames.file[frame]!] ?? '');
     add('Name from', frames.sources[frames.source[frame]!] ?? '');
+    add('Stack', gaps);
     const ids = head.build_ids.filter(([name]) => name === module && module !== '').map(([, id]) => id);
     add('Build-id', ids.slice(0, 3).join(', '));
     return list;
@@ -112,7 +126,7 @@ export class Details {
     const table = element('table', {}, [element('thead', {}, [head])]);
     const body = element('tbody');
     table.append(body);
-    sides.forEach((_, column) => head.append(element('th', { scope: 'col', class: 'number' }, [names[column] || this.data.head.unit || 'weight'])));
+    sides.forEach((_, column) => head.append(element('th', { scope: 'col', class: 'number' }, [names[column] || picture.unit || 'weight'])));
     const row = (label: string, value: (side: number) => string) => {
       const cells = sides.map((number) => element('td', { class: 'number' }, [value(number)]));
       body.append(element('tr', {}, [element('th', { scope: 'row' }, [label]), ...cells]));
@@ -127,7 +141,7 @@ export class Details {
       const delta = total(1, node) - total(0, node);
       body.append(element('tr', {}, [
         element('th', { scope: 'row' }, ['Change']),
-        element('td', { class: 'number', colspan: '2' }, [`${signed(delta)} ${this.data.head.unit}`]),
+        element('td', { class: 'number', colspan: '2' }, [`${signed(delta / this.data.head.weight_per_unit)} ${picture.unit}`]),
       ]));
     }
     return [table];

@@ -156,13 +156,16 @@ export class Flame {
   /** The wheel scrolls; with Ctrl it zooms around the pointer. */
   private wheeled(event: WheelEvent): void {
     if (!this.picture) return;
-    event.preventDefault();
     const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? ROW_PX : 1;
     if (!event.ctrlKey && !event.metaKey) {
+      const [scroll, { from }] = [this.scroll, this.span];
       this.scrollBy(event.deltaY * lines * (this.rootsBelow ? -1 : 1));
       if (event.deltaX !== 0) this.pan(event.deltaX * lines);
+      // At its end the page scrolls instead.
+      if (this.scroll !== scroll || this.span.from !== from) event.preventDefault();
       return;
     }
+    event.preventDefault();
     const box = this.surface.canvas.getBoundingClientRect();
     const part = (event.clientX - box.left) / Math.max(1, this.surface.width);
     this.zoomAround(part, Math.exp(event.deltaY * lines * 0.002));

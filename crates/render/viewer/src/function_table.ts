@@ -33,8 +33,17 @@ export class FunctionTable {
   private sortedBy = '';
   private descending = true;
   private chosen = -1;
+  private unit = '';
+  private readonly grades: Record<'own' | 'total', Uint8Array> | null;
 
   constructor(private readonly data: Data, private readonly events: TableEvents) {
+    const { verdicts } = data;
+    const byFunction = (grades: Uint8Array) => {
+      const list = new Uint8Array(data.frames.functionCount);
+      verdicts!.function.forEach((number, row) => { list[number] = grades[row]!; });
+      return list;
+    };
+    this.grades = verdicts && { own: byFunction(verdicts.own), total: byFunction(verdicts.total) };
     this.table = element('table', {}, [element('thead', {}, [this.head]), this.body]);
     this.root.append(this.table);
     this.root.addEventListener('scroll', () => this.fill());
@@ -42,8 +51,9 @@ export class FunctionTable {
     this.root.addEventListener('keydown', (event) => this.pressed(event));
   }
 
-  show(rows: FunctionRow[], wholes: number[]): void {
+  show(rows: FunctionRow[], wholes: number[], unit: string): void {
     this.all = rows;
+    this.unit = unit;
     const columns = wholes.length === 2 ? this.ofComparison(wholes) : this.ofProfile(wholes[0]!);
     const same = columns.length === this.columns.length;
     this.columns = columns;
@@ -75,6 +85,12 @@ export class FunctionTable {
     return threeDigits(weight / this.data.head.weight_per_unit);
   }
 
+  /** What the comparison says of a function. */
+  private mark(part: 'own' | 'total', row: FunctionRow): string {
+    const grade = this.grades?.[part][row.function] ?? 0;
+    return grade === 1 ? '\u25b2 ' : grade === 2 ? '\u25bc ' : '';
+  }
+
   private ofProfile(whole: number): Column[] {
     const part = (key: 'own' | 'total', title: string): Column[] => [
       { key, title, value: (row) => row[key][0]!, text: (row) => this.figure(row[key][0]!) },
@@ -85,7 +101,7 @@ export class FunctionTable {
 
   private ofComparison(_wholes: number[]): Column[] {
     const part = (key: 'own' | 'total', title: string): Column[] => [
-      { key: `${key}-change`, title: `${title} change`, value: (row) => Math.abs(row[key][1]! - row[key][0]!), text: (row) => signed((row[key][1]! - row[key][0]!) / this.data.head.weight_per_unit) },
+      { key: `${key}-change`, title: `${title} change`, value: (row) => Math.abs(row[key][1]! - row[key][0]!), text: (row) => this.mark(key, row) + signed((row[key][1]! - row[key][0]!) / this.data.head.weight_per_unit) },
       { key: `${key}-before`, title: 'Before', value: (row) => row[key][0]!, text: (row) => this.figure(row[key][0]!) },
       { key: `${key}-after`, title: 'After', value: (row) => row[key][1]!, text: (row) => this.figure(row[key][1]!) },
     ];
@@ -110,7 +126,7 @@ export class FunctionTable {
   private heading(column: Column): HTMLElement {
     const sorted = column.key === this.sortedBy;
     const order = sorted ? (this.descending ? 'descending' : 'ascending') : 'none';
-    const cell = element('th', { scope: 'col', 'aria-sort': order, class: isName(column) ? 'text' : 'number' });
+    const cell = element('th', { scope: 'col', 'aria-sort': order, class: kind(column) });
     const made = element('button', { type: 'button' }, [column.title + (sorted ? (this.descending ? ' ↓' : ' ↑') : '')]);
     made.addEventListener('click', () => {
       this.descending = sorted ? !this.descending : !isName(column);
@@ -134,7 +150,7 @@ export class FunctionTable {
 
   private row(row: FunctionRow, index: number): HTMLElement {
     const cells = this.columns.map((column) =>
-      element('td', { class: isName(column) ? 'text' : 'number' }, [column.text(row)]));
+      element('td', { class: kind(column) }, [column.text(row)]));
     const made = element('tr', { 'aria-rowindex': String(index + 2) }, cells);
     made.classList.toggle('chosen', row.function === this.chosen);
     made.addEventListener('click', () => this.choose(row));
@@ -168,8 +184,13 @@ export class FunctionTable {
   }
 
   describe(): string {
-    return `${thousands(this.rows.length)} of ${thousands(this.all.length)} functions, in ${this.data.head.unit || 'samples'}`;
+    return `${thousands(this.rows.length)} of ${thousands(this.all.length)} functions, in ${this.unit || 'samples'}`;
   }
+}
+
+/** What a column holds, for its width. */
+function kind(column: Column): string {
+  return isName(column) ? 'text' : /-(share|before|after)$/.test(column.key) ? 'number narrow' : 'number';
 }
 
 function isName(column: Column): boolean {

@@ -6,7 +6,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ['Arrow keys', 'walk the tree: to the heaviest callee, the caller, the neighbours'],
   ['Enter, click', 'zoom into the frame'],
   ['Backspace', 'zoom out to the caller'],
-  ['Escape', 'clear the search, then reset the zoom'],
+  ['Escape', 'clear the search, then reset the zoom, then the time'],
   ['/ or Ctrl+F', 'search by regular expression'],
   ['1, 2, 3, 4', 'flamegraph, inverted, sandwich, functions'],
   ['Wheel', 'scroll; with Ctrl zoom around the pointer'],

@@ -1,5 +1,6 @@
 /** Reads what `html/payload.rs` wrote: a JSON head, and columns. */
 
+import { type Capture, PARTS, type Part, type Times, placed } from './times';
 import { type Shape, shapeOf } from './tree';
 
 /** Colours of one kind of frame, or of one direction of change. */
@@ -17,6 +18,7 @@ interface Head {
   weight_per_unit: number;
   sample_weight: number;
   judged_by: 'noise' | 'counting' | 'nothing' | null;
+  captures: Capture[];
   paints: Paint[];
   build_ids: [string, string][];
   columns: { name: string; count: number; bytes: number }[];
@@ -56,6 +58,8 @@ export interface Data {
   /** Of a comparison: 0 noise, 1 grew, 2 shrank. */
   grade: Uint8Array | null;
   verdicts: Verdicts | null;
+  /** Null where time was not recorded, or for a comparison. */
+  times: Times | null;
 }
 
 const VERSION = 1;
@@ -78,10 +82,6 @@ class Columns {
       this.places.set(name, { from, count, bytes });
       from += bytes;
     }
-  }
-
-  has(name: string): boolean {
-    return this.places.has(name);
   }
 
   private place(name: string): { from: number; count: number; bytes: number } {
@@ -119,7 +119,10 @@ class Columns {
 
   values(name: string): Float64Array {
     const numbers = new Float64Array(this.bytes('numbers').buffer);
-    return Float64Array.from(this.varints(name), (row) => numbers[row]!);
+    const rows = this.varints(name);
+    const values = new Float64Array(rows.length);
+    for (let i = 0; i < rows.length; i++) values[i] = numbers[rows[i]!]!;
+    return values;
   }
 }
 
@@ -142,6 +145,20 @@ export function read(bytes: Uint8Array): Data {
         total: columns.bytes('verdict_total'),
       }
       : null,
+    times: head.captures.length > 0 ? times(columns, head.captures) : null,
+  };
+}
+
+function times(columns: Columns, captures: Capture[]): Times {
+  const groups = PARTS.map((part) => [part, columns.varints(`group_${part}`)] as const);
+  return {
+    captures,
+    cellMs: columns.values('cell_ms'),
+    groups: Object.fromEntries(groups) as Record<Part, Uint32Array>,
+    texts: columns.lines('group_texts'),
+    ...placed(columns.varints('row_node'), columns.varints('row_cell')),
+    group: columns.varints('row_group'),
+    weight: columns.values('row_weight'),
   };
 }
 

@@ -11,6 +11,8 @@ export interface Picture {
   tree: Tree;
   /** What the root stands for. */
   rootName: string;
+  /** Unit of its weights, once divided by the report's weight of one unit. */
+  unit: string;
   /** Weight of everything, for each side, also where the tree is of one function only. */
   wholes: number[];
   side: Side;
@@ -18,9 +20,9 @@ export interface Picture {
   start: Float64Array;
 }
 
-export function picture(tree: Tree, side: Side, rootName: string, wholes: number[]): Picture {
+export function picture(tree: Tree, side: Side, rootName: string, unit: string, wholes: number[]): Picture {
   const width = widths(tree, side === 'difference' ? 'both' : side === 'after' ? 1 : 0);
-  return { tree, rootName, wholes, side, width, start: starts(tree.shape, width) };
+  return { tree, rootName, unit, wholes, side, width, start: starts(tree.shape, width) };
 }
 
 /** Rows of the paints that stand for something else than a kind of frame. */

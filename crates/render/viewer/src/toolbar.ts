@@ -27,7 +27,7 @@ export class Toolbar {
     ...(['system', 'light', 'dark'] as const).map((value) => element('option', { value }, [`${value} theme`])),
   ]);
 
-  constructor(compares: boolean, events: ToolbarEvents) {
+  constructor(events: ToolbarEvents) {
     this.views = new Choice<View>('View', [
       ['flame', 'Flamegraph'], ['inverted', 'Inverted'], ['sandwich', 'Sandwich'], ['functions', 'Functions'],
     ], (view) => events.changed({ view }));
@@ -39,7 +39,6 @@ export class Toolbar {
     this.resetButton = button('Reset zoom', () => events.changed({ zoom: 0, path: [] }), { class: 'reset' });
     this.field.addEventListener('input', () => events.changed({ search: this.field.value }));
     this.theme.addEventListener('change', () => events.changed({ theme: this.theme.value as ThemeChoice }));
-    this.sides.root.hidden = !compares;
     this.root.append(
       this.views.root, this.sides.root, this.directions.root, this.resetButton,
       element('div', { class: 'search' }, [this.field, this.matched]),
@@ -47,7 +46,8 @@ export class Toolbar {
     );
   }
 
-  show(state: State): void {
+  show(state: State, compares: boolean): void {
+    this.sides.root.hidden = !compares;
     this.views.set(state.view);
     this.sides.set(state.side);
     this.directions.set(state.rootsBelow ? 'flame' : 'icicle');

@@ -44,7 +44,9 @@ export function fromDepths(depth: Uint32Array, frame: Uint32Array): Shape {
   const size = depth.length;
   const parent = new Uint32Array(size);
   const end = new Uint32Array(size).fill(size);
-  const path = new Uint32Array(depth.reduce((most, d) => Math.max(most, d), 0) + 1);
+  let deepest = 0;
+  for (let i = 0; i < size; i++) if (depth[i]! > deepest) deepest = depth[i]!;
+  const path = new Uint32Array(deepest + 1);
   let last = 0;
   for (let i = 1; i < size; i++) {
     const d = depth[i]!;
@@ -58,7 +60,7 @@ export function fromDepths(depth: Uint32Array, frame: Uint32Array): Shape {
 
 /** Adds up from the leaves. */
 export function totals(shape: Shape, own: Float64Array): Float64Array {
-  const total = Float64Array.from(own);
+  const total = own.slice();
   const { parent } = shape;
   for (let i = shape.size - 1; i > 0; i--) total[parent[i]!]! += total[i]!;
   return total;
