@@ -193,7 +193,6 @@ fn bombs(hosts: &mut Hosts<'_>, testdata: &Path) -> Result<()> {
         (0..9_000_000).try_for_each(|number| writeln!(out, "main;f{number} 1"))
     };
     hosts.refuses("lines.folded.gz", &compressed(gzip().arg("-1"), lines)?)?;
-    // Fields of a profile, and of nothing else.
     hosts.refuses("zeros.pb.gz", &compressed(gzip().arg("-1"), zeros)?)?;
     let bomb = compressed(Command::new("zstd").args(["-q", "-19"]), zeros)?;
     let record = |bomb: &[u8]| {
