@@ -53,7 +53,9 @@ fn ask(address: &str, until: Instant) {
             return;
         }
         sleep(due.saturating_duration_since(Instant::now()));
-        writeln!(connection, "/{number}/item").expect("the service reads");
+        // In one piece: the second half of a line would wait for the first one's acknowledgement.
+        let line = format!("/{number}/item\n");
+        connection.write_all(line.as_bytes()).expect("the service reads");
         answers.read_line(&mut String::new()).expect("the service answers");
         due += BETWEEN_REQUESTS;
     }
