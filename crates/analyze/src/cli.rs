@@ -49,6 +49,22 @@ pub struct Cli {
     #[arg(long, value_name = "TEXT")]
     pub title: Option<String>,
 
+    /// Where the root of an SVG picture stands: on top (icicle) or at the bottom (flame).
+    #[arg(long, value_name = "HOW", default_value = "icicle", help_heading = "Pictures")]
+    pub direction: Direction,
+
+    /// What the colours of an SVG picture tell apart. Of a comparison they say what changed.
+    #[arg(long, value_name = "WHAT", default_value = "kind", help_heading = "Pictures")]
+    pub color: Coloring,
+
+    /// Leave the script out of SVG pictures: no zoom and no search, for places that allow none.
+    #[arg(long = "static", help_heading = "Pictures")]
+    pub still: bool,
+
+    /// Open the picture or report that was written in the browser.
+    #[arg(long, help_heading = "Pictures")]
+    pub open: bool,
+
     /// Print the functions that cost most (by default 30), and nothing else.
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "30")]
     pub top: Option<usize>,
@@ -295,6 +311,26 @@ pub struct Symbolize {
     /// Where names come from.
     #[command(flatten)]
     pub symbols: SymbolOptions,
+}
+
+/// Where the root of a picture stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Direction {
+    /// On top, leaves hang down.
+    Icicle,
+    /// At the bottom, leaves stand up.
+    Flame,
+}
+
+/// What the colours of a picture tell apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Coloring {
+    /// Program, inlined calls, libraries, kernel.
+    Kind,
+    /// The heaviest programs and libraries.
+    Module,
+    /// What code was written in.
+    Language,
 }
 
 /// What an output looks like.

@@ -260,6 +260,19 @@ pub enum Error {
         /// What it is.
         what: &'static str,
     },
+    /// What was written cannot be shown.
+    #[error("{opener} did not start; open {} in a browser", path.display())]
+    NotOpened {
+        /// Which.
+        path: PathBuf,
+        /// What opens files here.
+        opener: &'static str,
+        /// Cause.
+        source: io::Error,
+    },
+    /// `--open` without a picture or report.
+    #[error("--open: no picture and no report is written; name one, for example -o run.html")]
+    NothingToOpen,
     /// A `--map-prefix` without `=`.
     #[error("--map-prefix {given:?} must be FROM=TO, for example /usr=/mnt/image/usr")]
     MapPrefix {

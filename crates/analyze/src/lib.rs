@@ -53,6 +53,7 @@ mod lookup;
 mod measure;
 mod modules;
 mod naming;
+mod open_in_browser;
 mod output;
 mod over_time;
 mod passing;

@@ -4,11 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use regex::Regex;
+use render::SvgOptions;
 
 use crate::Error;
 use crate::analysis::Question;
 use crate::callers::FunctionPattern;
-use crate::cli::{Cli, FilterOptions, Format, SymbolOptions};
+use crate::cli::{self, Cli, FilterOptions, Format, SymbolOptions};
 use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
 use crate::locate::{Debuginfod, Search};
@@ -28,6 +29,10 @@ pub struct Plan {
     pub callers_of: Option<FunctionPattern>,
     /// Title of pictures, where one was given.
     pub title: Option<String>,
+    /// How SVG pictures are drawn.
+    pub picture: SvgOptions,
+    /// Whether what was written for a browser is opened in one.
+    pub open: bool,
     /// Which samples count, of every input.
     pub filter: Filter,
     /// What is asked of the recordings.
@@ -108,6 +113,12 @@ impl Plan {
         for output in &outputs {
             spare_inputs(output, inputs.iter().chain(&bases).map(|input| &input.path))?;
         }
+        let is_for_browsers = |output: &Output| {
+            matches!(output.view, View::Svg | View::Html) && output.to != Destination::Stdout
+        };
+        if cli.open && !outputs.iter().any(is_for_browsers) {
+            return Err(Error::NothingToOpen);
+        }
         let mut question = question(cli)?;
         question.locations = outputs.iter().any(|output| output.view == View::Pprof);
         // A comparison's verdicts come from steps of time that do not depend on what is written.
@@ -118,6 +129,8 @@ impl Plan {
             outputs,
             callers_of: cli.callers.as_deref().map(FunctionPattern::new),
             title: cli.title.clone(),
+            picture: picture(cli),
+            open: cli.open,
             filter: filter(&cli.filters)?,
             question,
             inverted: cli.inverted,
@@ -131,6 +144,22 @@ impl Plan {
             cache: !cli.symbols.no_cache,
             strict: cli.strict,
         })
+    }
+}
+
+fn picture(cli: &Cli) -> SvgOptions {
+    SvgOptions {
+        static_only: cli.still,
+        direction: match cli.direction {
+            cli::Direction::Icicle => render::Direction::Icicle,
+            cli::Direction::Flame => render::Direction::Flame,
+        },
+        coloring: match cli.color {
+            cli::Coloring::Kind => render::Coloring::Kind,
+            cli::Coloring::Module => render::Coloring::Module,
+            cli::Coloring::Language => render::Coloring::Language,
+        },
+        ..SvgOptions::default()
     }
 }
 

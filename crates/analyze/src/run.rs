@@ -5,7 +5,6 @@ use std::cell::OnceCell;
 use std::io::IsTerminal;
 
 use profile::{CallTree, EventId, Warning};
-use render::SvgOptions;
 use render::safe_text::clean;
 use render::terminal::{TableOptions, call_tree, diff_tree};
 
@@ -21,7 +20,9 @@ use crate::locate::Locator;
 use crate::placed::Placed;
 use crate::plan::{Destination, Output, Plan, View};
 use crate::symbol_cache::SymbolCache;
-use crate::{Error, caption, diff_report, export, info, output, provenance, report};
+use crate::{
+    Error, caption, diff_report, export, info, open_in_browser, output, provenance, report,
+};
 
 /// How it went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,6 +54,9 @@ pub fn run(plan: &Plan) -> Result<Outcome, Error> {
             Destination::File(path) => {
                 output::replace(path, &content)?;
                 eprintln!("wrote {}", clean(&path.display().to_string()));
+                if plan.open && matches!(output.view, View::Svg | View::Html) {
+                    open_in_browser::open(path)?;
+                }
             }
         }
     }
@@ -267,12 +271,12 @@ impl Job<'_> {
     fn svg(&self) -> Result<String, Error> {
         let results = self.results()?;
         let title = self.plan.title.as_deref();
-        let options = SvgOptions::default();
+        let options = &self.plan.picture;
         Ok(match &results.compared {
             None => {
                 let caption = caption::of_profile(&results.after, title);
                 let tree = self.shown_tree(&results.after);
-                render::svg::flamegraph(&tree, &caption, &options)
+                render::svg::flamegraph(&tree, &caption, options)
             }
             Some(c) => {
                 let caption = caption::of_diff(&c.before, &results.after, &c.diff, &c.story, title);
@@ -280,7 +284,7 @@ impl Job<'_> {
                     true => Cow::Owned(c.inverted(&results.after)),
                     false => Cow::Borrowed(&c.diff.tree),
                 };
-                render::svg::diff_flamegraph(&tree, &caption, &options)
+                render::svg::diff_flamegraph(&tree, &caption, options)
             }
         })
     }

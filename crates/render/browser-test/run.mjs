@@ -140,6 +140,7 @@ async function interactive(browser, picture, colorScheme) {
 
   await search(page, name, bars, target);
   await keyboard(page, name, bars);
+  await link(page, name, target);
   check(`${name}: no complaint in the console`, complaints.length === 0, complaints);
   check(`${name}: no request but for the file`, requests.length === 1, requests);
   await context.close();
@@ -182,6 +183,30 @@ async function search(page, name, bars, target) {
   await page.keyboard.press('Control+Backspace');
   check(`${name}: a word can be deleted`, (await state(page)).matched === '');
   await page.keyboard.press('Escape');
+}
+
+/** The address leads others to the same zoom and search, and the way back to the step before. */
+async function link(page, name, target) {
+  await page.keyboard.press('Escape');
+  await page.locator('.bars > g').nth(target.index).click();
+  await page.keyboard.press('/');
+  await page.keyboard.type('[a-m]');
+  const address = await page.evaluate(() => location.href);
+  check(`${name}: the address has zoom and search`, address.endsWith(`#zoom=${target.index}&search=%5Ba-m%5D`), address);
+  const here = await state(page);
+  const other = await page.context().newPage();
+  await other.goto(address);
+  const there = await state(other);
+  // Where hidden bars stood last, nobody sees.
+  const seen = ({ bars: all, matched, reset }) => JSON.stringify([all.map((b) => b.shown && b), matched, reset]);
+  check(`${name}: a link shows the same`, seen(there) === seen(here), [here.matched, there.matched]);
+  await other.goto(address.replace(/#.*/, '#zoom=99999999&search=%E0%A4%A'));
+  check(`${name}: a link that means nothing shows everything`, (await state(other)).bars.every((b) => b.shown && !b.found));
+  await other.close();
+  await page.keyboard.press('Escape');
+  await page.evaluate(() => history.back());
+  await page.waitForFunction(() => !location.hash.includes('zoom='));
+  check(`${name}: the way back leads to the step before`, (await state(page)).bars.every((b) => b.shown));
 }
 
 async function keyboard(page, name, bars) {

@@ -17,6 +17,7 @@
 //! ```
 
 mod amount;
+mod coloring;
 pub mod folded;
 pub mod html;
 mod layout;
@@ -27,4 +28,5 @@ pub mod svg;
 pub mod terminal;
 
 pub use amount::thousands;
+pub use coloring::Coloring;
 pub use svg::{Direction, SvgOptions};

@@ -7,6 +7,7 @@
 
 mod bars;
 mod page;
+mod vanished;
 
 use std::cmp::Ordering;
 
@@ -14,6 +15,7 @@ use ::svg::node::element::Element;
 use ::svg::node::{Blob, Node};
 use profile::{CallTree, Caption, DiffTree, Frame};
 
+use crate::coloring::{Coloring, Colors};
 use crate::layout::{Layout, Room, Shape, lay_out};
 use bars::{CallFaces, DiffFaces, Faces};
 use page::Page;
@@ -25,6 +27,9 @@ const PLACE_OF_SHORTEN: &str = "/* shorten.js */\n";
 
 /// Fewer bars than this are never asked for, however small the file should be.
 const LEAST_BARS: usize = 64;
+
+const NARROWEST_PX: u32 = 640;
+const WIDEST_PX: u32 = 20_000;
 
 /// Where the root stands.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -49,6 +54,8 @@ pub struct SvgOptions {
     pub max_bytes: usize,
     /// Where the root stands.
     pub direction: Direction,
+    /// What colours say; in a comparison they say what changed.
+    pub coloring: Coloring,
 }
 
 impl Default for SvgOptions {
@@ -59,6 +66,7 @@ impl Default for SvgOptions {
             max_frames: 4000,
             max_bytes: 500_000,
             direction: Direction::Icicle,
+            coloring: Coloring::Kind,
         }
     }
 }
@@ -70,12 +78,14 @@ pub fn flamegraph(tree: &CallTree, caption: &Caption, options: &SvgOptions) -> S
     let weights = tree.totals();
     let shape = Shape { parents: &parents, weights: &weights };
     let frame = |node: u32| tree.frames.get(tree.nodes()[node as usize].frame);
+    let colors = Colors::new(options.coloring, tree);
     paint(
         &shape,
         caption,
         options,
         |a, b| by_name(frame(a), frame(b)),
-        |_| CallFaces { tree, caption, total: weights[0] },
+        &[],
+        |_| CallFaces { tree, caption, total: weights[0], colors: &colors },
     )
 }
 
@@ -93,6 +103,7 @@ pub fn diff_flamegraph(tree: &DiffTree, caption: &Caption, options: &SvgOptions)
         caption,
         options,
         |a, b| by_name(frame(a), frame(b)),
+        &vanished::lines(tree),
         |layout| DiffFaces::new(tree, layout),
     )
 }
@@ -107,14 +118,15 @@ fn paint<F: Faces>(
     caption: &Caption,
     options: &SvgOptions,
     order: impl Fn(u32, u32) -> Ordering + Copy,
+    vanished: &[String],
     faces: impl Fn(&Layout) -> F,
 ) -> String {
-    let width_px = options.width_px.clamp(640, 20_000);
+    let width_px = options.width_px.clamp(NARROWEST_PX, WIDEST_PX);
     let mut most_bars = options.max_frames.max(LEAST_BARS);
     loop {
         let room = Room { width_px: page::plot_width_px(width_px), most_bars };
         let layout = lay_out(shape, room, order);
-        let picture = document(&layout, &faces(&layout), caption, options, width_px);
+        let picture = document(&layout, &faces(&layout), caption, vanished, options);
         if picture.len() <= options.max_bytes || most_bars <= LEAST_BARS {
             return picture;
         }
@@ -128,14 +140,16 @@ fn document(
     layout: &Layout,
     faces: &impl Faces,
     caption: &Caption,
+    vanished: &[String],
     options: &SvgOptions,
-    width_px: u32,
 ) -> String {
+    let width_px = options.width_px.clamp(NARROWEST_PX, WIDEST_PX);
     let mut page = Page::new(width_px, !options.static_only);
     page.heading(caption);
     page.legend(&faces.legend(layout));
     let top = page.place_bars(layout.deepest + 1);
     let bars = bars::paint(layout, faces, options.direction, top, width_px);
+    page.list("Gone: only in the base", vanished);
     page.footer(caption);
 
     let mut root = page.root(caption);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use profile::{
     CallTree, Caption, DiffNode, DiffTree, Frame, FrameId, FrameKind, Grade, NoName, Warning,
 };
-use render::{Direction, SvgOptions, svg};
+use render::{Coloring, Direction, SvgOptions, svg};
 use strict_xml::shape;
 
 fn frame(name: &str, module: &str, kind: FrameKind) -> Frame {
@@ -106,6 +106,27 @@ fn a_picture_with_the_root_at_the_bottom_is_the_golden_one() {
 #[test]
 fn a_diff_of_every_grade_is_the_golden_one() {
     assert_golden("diff.svg", &svg::diff_flamegraph(&every_grade(), &caption(), &still()));
+}
+
+#[test]
+fn colours_tell_modules_or_languages_apart_on_request() {
+    let with = |coloring| {
+        let options = SvgOptions { coloring, ..still() };
+        svg::flamegraph(&every_kind(), &caption(), &options)
+    };
+    let (kinds, modules) = (with(Coloring::Kind), with(Coloring::Module));
+    assert!(kinds.contains(">library<") && !modules.contains(">library<"), "{modules}");
+    assert!(modules.contains(">libc.so.6<") && modules.contains(">kernel<"), "{modules}");
+    assert!(with(Coloring::Language).contains(">C or assembly<"));
+}
+
+#[test]
+fn what_only_the_base_has_is_listed_below_the_picture() {
+    let picture = svg::diff_flamegraph(&every_grade(), &caption(), &still());
+    let (_, list) = picture.split_once(">Gone: only in the base<").unwrap();
+    assert!(list.contains("−"), "{list}");
+    let nothing = DiffTree { nodes: every_grade().nodes[..1].to_vec(), ..every_grade() };
+    assert!(!svg::diff_flamegraph(&nothing, &caption(), &still()).contains("Gone:"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::markup::Markup;
 use super::{Provenance, Report, Subject, outline, payload, verdicts};
+use crate::coloring::Coloring;
 use crate::palette::{DARK, LIGHT, Theme};
 use crate::svg::{self, SvgOptions};
 
@@ -16,6 +17,7 @@ const STYLE: &str = include_str!("viewer.css");
 
 /// The still picture's part of the page.
 const PICTURE: SvgOptions = SvgOptions {
+    coloring: Coloring::Kind,
     width_px: 1200,
     static_only: true,
     max_frames: 2500,

@@ -6,6 +6,7 @@ use profile::{CallTree, Caption, DiffTree, Frame, FrameKind, Grade, JudgedBy};
 
 use super::page::{BAR_PX, Legend, PAD_PX, ROW_PX, plot_width_px};
 use super::{Direction, element, hundredths, text_element};
+use crate::coloring::Colors;
 use crate::layout::{Bar, Layout, What, pixels};
 use crate::palette::{Paint, degree_of_change, shade_of_name};
 use crate::{amount, safe_text, shorten};
@@ -157,6 +158,7 @@ pub(super) struct CallFaces<'a> {
     pub tree: &'a CallTree,
     pub caption: &'a Caption,
     pub total: u64,
+    pub colors: &'a Colors,
 }
 
 impl CallFaces<'_> {
@@ -204,7 +206,7 @@ impl Faces for CallFaces<'_> {
             lines.push(format!("self {}", self.weight_line(node.self_weight)));
         }
         Face {
-            paint: Paint::of_frame(frame),
+            paint: self.colors.paint(frame),
             shade: shade_of_name(&frame.name),
             name: name_of(frame),
             lines,
@@ -215,7 +217,7 @@ impl Faces for CallFaces<'_> {
     fn legend(&self, layout: &Layout) -> Legend {
         let entry = |paint| match paint {
             Paint::Merged => (paint, vec![0], merged_note(layout)),
-            _ => (paint, vec![1, 3], paint.describe().to_owned()),
+            _ => (paint, vec![1, 3], self.colors.describe(paint).into_owned()),
         };
         Legend { entries: paints(layout, self).into_iter().map(entry).collect(), note: None }
     }

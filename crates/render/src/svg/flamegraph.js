@@ -109,6 +109,7 @@
     reset.setAttribute('display', to === all ? 'none' : 'inline');
     showMatched();
     hideTip();
+    remember(true);
   }
 
   /* Pre-order: what is below a bar follows it, up to the next one that is not deeper. */
@@ -190,6 +191,7 @@
     clear.setAttribute('display', text ? 'inline' : 'none');
     showField();
     showMatched();
+    remember(false);
   }
 
   /* Weight under matching bars, each part of the picture counted once: a match below a match adds
@@ -274,6 +276,36 @@
     search(query + event.clipboardData.getData('text').trim().replace(/[\x00-\x1f\x7f]+/g, ' ').slice(0, 300));
     event.preventDefault();
   });
+
+  /* ---- the address keeps what is zoomed and searched, for links and for the way back ---- */
+
+  var recalling = false;
+
+  function remember(asStep) {
+    if (recalling || root !== document.documentElement) return;
+    var parts = [];
+    if (focus !== all) parts.push('zoom=' + focus.index);
+    if (query) parts.push('search=' + encodeURIComponent(query));
+    var address = '#' + parts.join('&');
+    if (address === (location.hash || '#')) return;
+    /* A document without an origin of its own, in a sandbox, has no history to write. */
+    try { history[asStep ? 'pushState' : 'replaceState'](null, '', address); } catch (e) { return; }
+  }
+
+  function recall() {
+    var zoomed = /[#&]zoom=(\d{1,7})(?:&|$)/.exec(location.hash);
+    var searched = /[#&]search=([^&]*)/.exec(location.hash);
+    var words = '';
+    try { words = searched ? decodeURIComponent(searched[1]).replace(/[\x00-\x1f\x7f]+/g, ' ').slice(0, 300) : ''; } catch (e) { words = ''; }
+    recalling = true;
+    if (words !== query) search(words);
+    var to = bars[zoomed ? +zoomed[1] : 0] || all;
+    if (to !== focus) zoom(to);
+    recalling = false;
+  }
+
+  window.addEventListener('popstate', recall);
+  window.addEventListener('hashchange', recall);
 
   /* ---- tooltip: beside the pointer, or under the focused bar ---- */
 
@@ -407,4 +439,5 @@
   group.setAttribute('aria-label', 'Frames; arrow keys move, Enter zooms');
   all.el.setAttribute('tabindex', '0');
   showField();
+  recall();
 })();

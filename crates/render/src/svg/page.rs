@@ -181,6 +181,20 @@ impl Page {
         top
     }
 
+    /// A heading with lines below it, if there are any.
+    pub(super) fn list(&mut self, heading: &str, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        self.line("ink", 12, 20, true, heading);
+        for text in lines {
+            for line in wrap(text, self.inner_px(), 12, 2) {
+                self.line("ink", 12, 18, false, &line);
+            }
+        }
+        self.y += 8;
+    }
+
     /// Provenance, line by line.
     pub(super) fn footer(&mut self, caption: &Caption) {
         for text in &caption.footer {
