@@ -345,6 +345,13 @@ async function diff(browser, path, colorScheme) {
   await page.keyboard.press('3');
   await frames(page);
   await screenshot(page, `${name} 5 sandwich`);
+  await page.locator('.sandwich .flame').last().focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  check(`${name}: a function's verdict holds in the sandwich`, !/one by one/.test(await detailsJudgement(page)), await detailsJudgement(page));
+  await page.keyboard.press('ArrowDown');
+  const below = await page.locator('.sandwich .flame [role=status]').last().textContent();
+  check(`${name}: paths that nobody tested are not called noise`, /not judged one by one/.test(below), below);
   check(`${name}: no complaint`, complaints.length === 0, complaints);
   check(`${name}: no request but for the file`, requests.length === 1, requests);
   await context.close();
@@ -373,6 +380,8 @@ async function deep(browser, path) {
   check(`${name}: no complaint`, complaints.length === 0, complaints);
   await context.close();
 }
+
+const detailsJudgement = (page) => page.locator('.judgement').textContent();
 
 /** With scripts off: everything that matters is there. */
 async function still(browser, path) {

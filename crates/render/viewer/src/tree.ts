@@ -3,6 +3,9 @@
 /** The frame of the root, and of what stands for frames too small to show. */
 export const NO_FRAME = 0xffffffff;
 
+/** The grade of paths that were not judged. */
+export const NOT_JUDGED = 3;
+
 /** Who calls whom. */
 export interface Shape {
   size: number;
@@ -23,7 +26,7 @@ export interface Weights {
 export interface Tree {
   shape: Shape;
   sides: Weights[];
-  /** Of a comparison, what may be said of each node: 0 nothing, 1 it grew, 2 it shrank. */
+  /** Of a comparison, what may be said of each node: 0 nothing, 1 it grew, 2 it shrank; or nobody asked. */
   grade: Uint8Array | null;
 }
 
