@@ -78,6 +78,6 @@ fn stack(module: &Module<'_>, functions: &[u64], numbers: &mut Numbers) -> Stack
     let mut kept: Vec<Kept> =
         kept.into_iter().map(|(place, value)| Kept { place, value }).collect();
     kept.sort_by_key(|kept| kept.place);
-    let slice = Slice { looked_at_words: (sp / 8) as u32, kept };
+    let slice = Slice { looked_at_words: (sp / 8) as u32, kept, ..Slice::default() };
     Stack { path: vec![(MODULE, leaf)], slice }
 }

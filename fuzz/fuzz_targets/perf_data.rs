@@ -24,7 +24,8 @@ fn read(bytes: Vec<u8>) {
         .map(|block| {
             block.for_each_sample(|sample| {
                 let stack = tables.stacks.get(sample.stack);
-                let _ = tables.nodes.walk(stack.user).chain(tables.nodes.walk(stack.kernel)).count();
+                let _ =
+                    tables.nodes.walk(stack.user).chain(tables.nodes.walk(stack.kernel)).count();
                 assert!(tables.thread(sample.thread).is_some());
             });
             block.rows() as u64

@@ -25,10 +25,27 @@ impl Rules for Asked<'_> {
             Some(1) => Some(GoSwitch::Parks),
             Some(2) => Some(GoSwitch::Enters),
             Some(3) => Some(GoSwitch::Dispatches),
+            Some(4) => Some(GoSwitch::CalledByC),
             _ => None,
         };
         Ok(self.last.insert(rule))
     }
+}
+
+/// Four bytes say how far a word is above the last one, and what it is.
+fn sliced(rows: &[u8], words: u8) -> Slice {
+    let mut slice = Slice { looked_at_words: u32::from(words) * 32, ..Slice::default() };
+    let mut place = 0u32;
+    for row in rows.as_chunks::<4>().0 {
+        let value = u64::from(u16::from_le_bytes([row[2], row[3]]));
+        let value = match row[1] & 1 {
+            0 => KeptValue::Stack(value * 8),
+            _ => KeptValue::Code { module: ModuleId(1), address: value },
+        };
+        slice.kept.push(Kept { place, value });
+        place += 1 + u32::from(row[0] & 15);
+    }
+    slice
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -39,17 +56,10 @@ fuzz_target!(|bytes: &[u8]| {
     let machine = if machine & 1 == 0 { Machine::X86_64 } else { Machine::Aarch64 };
     let (eh, debug) = table.split_at(table.len() / 2);
     let (eh, header) = eh.split_at(eh.len() / 4 * 3);
-    let mut slice = Slice { looked_at_words: u32::from(*words) * 32, kept: Vec::new() };
-    let mut place = 0u32;
-    for row in kept.as_chunks::<4>().0 {
-        let value = u64::from(u16::from_le_bytes([row[2], row[3]]));
-        let value = match row[1] & 1 {
-            0 => KeptValue::Stack(value * 8),
-            _ => KeptValue::Code { module: ModuleId(1), address: value },
-        };
-        slice.kept.push(Kept { place, value });
-        place += 1 + u32::from(row[0] & 15);
-    }
+    // Of a third of the inputs two stacks were recorded.
+    let (first, second) = kept.split_at(if split % 3 == 0 { kept.len() / 2 } else { kept.len() });
+    let mut slice = sliced(first, *words);
+    slice.other = (!second.is_empty()).then(|| Box::new(sliced(second, *words)));
     let tables = UnwindTables::new(UnwindSections {
         machine,
         address_bytes: 8,
@@ -72,7 +82,8 @@ fuzz_target!(|bytes: &[u8]| {
     let path = chain(&kept[..kept.len().min(4)]);
     // Half of the inputs are of no goroutine.
     let goroutine = chain(&kept[kept.len().saturating_sub(usize::from(split & 1) * 4)..]);
-    let limit = slice.kept.len() + 2 * (path.len() + goroutine.len()) + 2;
+    let words = slice.kept.len() + slice.other.as_ref().map_or(0, |other| other.kept.len());
+    let limit = 2 * (words + path.len() + goroutine.len()) + 2;
     let recorded = Recorded { path: &path, goroutine: &goroutine };
     if let Some(walk) = walker.walk(recorded, &slice, &mut rules) {
         assert!(walk.frames.len() <= limit);

@@ -9,6 +9,8 @@ mod compare_unwind;
 mod demo;
 mod dist;
 mod fixtures;
+mod fuzz;
+mod hostile;
 mod requirements;
 mod run;
 mod rusage;
@@ -60,6 +62,16 @@ enum Command {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Run the fuzz targets: replay what is known, then mutate it for a while
+    Fuzz {
+        /// Seconds of each target
+        #[arg(long, default_value_t = 30)]
+        seconds: u32,
+        /// Only these targets
+        names: Vec<String>,
+    },
+    /// Give `analyze` inputs made to be bad, and measure its memory
+    Hostile,
     /// Measure the budgets, side by side with perf and inferno
     Bench {
         /// Seconds of the steady-state measurement
@@ -117,6 +129,8 @@ fn main() -> ExitCode {
         Command::Bpf { check } => bpf::run(check),
         Command::Viewer { check } => viewer::run(check),
         Command::Fixtures { only } => fixtures::run(only.as_deref()),
+        Command::Fuzz { seconds, names } => fuzz::run(seconds, &names),
+        Command::Hostile => hostile::run(),
         Command::Bench { seconds, only } => bench::run(seconds, only),
         Command::CompareNoise { pairs, seconds, dir } => {
             compare_noise::run(&compare_noise::Plan { pairs, seconds, dir })

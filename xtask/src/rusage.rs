@@ -18,14 +18,19 @@ pub struct Usage {
     pub peak_rss_kib: u64,
 }
 
-/// Runs `command`, its output thrown away.
+/// Runs `command`, its output thrown away; an error when it fails.
 pub fn measure(command: &mut Command) -> Result<Usage> {
+    let (status, usage) = run(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
+    if !status.success() {
+        bail!("{command:?} failed: {status}");
+    }
+    Ok(usage)
+}
+
+/// Runs `command`, however it ends.
+pub fn run(command: &mut Command) -> Result<(ExitStatus, Usage)> {
     let start = Instant::now();
-    let child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start {command:?}"))?;
+    let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
     let mut status = 0;
     // SAFETY: rusage is plain data, for which zeros are a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -35,14 +40,11 @@ pub fn measure(command: &mut Command) -> Result<Usage> {
     if waited < 0 {
         bail!("wait4: {}", std::io::Error::last_os_error());
     }
-    let status = ExitStatus::from_raw(status);
-    if !status.success() {
-        bail!("{command:?} failed: {status}");
-    }
     let time = |t: libc::timeval| Duration::new(t.tv_sec as u64, t.tv_usec as u32 * 1000);
-    Ok(Usage {
+    let usage = Usage {
         cpu: time(usage.ru_utime) + time(usage.ru_stime),
         wall,
         peak_rss_kib: usage.ru_maxrss as u64,
-    })
+    };
+    Ok((ExitStatus::from_raw(status), usage))
 }

@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{bpf, build, requirements, run, viewer};
+use crate::{bpf, build, fuzz, hostile, requirements, run, viewer};
+
+/// Of each fuzz target, besides what is replayed.
+const FUZZ_SECONDS: u32 = 30;
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -39,11 +42,8 @@ const STEPS: &[Step] = &[
     ("unit and integration tests", || {
         run::check(&mut run::cargo(&["test", "--quiet", "--workspace"]))
     }),
-    ("fuzz targets compile", || {
-        // Plain compilation: coverage instrumentation is `cargo fuzz`'s, campaigns are long.
-        let manifest = crate::root().join("fuzz/Cargo.toml");
-        run::check(run::cargo(&["check", "--quiet", "--manifest-path"]).arg(manifest))
-    }),
+    ("fuzz targets", || fuzz::run(FUZZ_SECONDS, &[])),
+    ("hostile inputs", hostile::run),
     ("live recordings", live),
     ("pictures in a browser", browser),
 ];

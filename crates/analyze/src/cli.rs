@@ -26,7 +26,8 @@ pub struct Cli {
     pub command: Option<Command>,
 
     /// Recordings (of capture or perf), or directories of them; or profiles that have names already:
-    /// pprof, folded stacks, text of `perf script`. Several are merged. `-` is standard input.
+    /// pprof, folded stacks, text of `perf script`, of DTrace, macOS `sample`, VTune, Visual Studio or GHC's
+    /// `.prof`. Several are merged. `-` is standard input.
     /// Filters for one input alone follow it: run.arc@10:00..10:30, run.arc@comm=nginx@cpu=3.
     #[arg(required = true, value_name = "INPUT")]
     pub inputs: Vec<PathBuf>,

@@ -32,13 +32,19 @@ pub enum Error {
     CommandNotFirst,
     /// An input is not something this program knows.
     #[error(
-        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`, a pprof profile, folded stacks, or what `perf script` prints", path.display()
+        "{} is not a recording: it {found}. Give a file made by `capture -o FILE` or by `perf record`, a pprof profile, folded stacks, or text of a profiler that `analyze --help` names", path.display()
     )]
     NotARecording {
         /// Which.
         path: PathBuf,
         /// What it is instead, as a clause.
         found: &'static str,
+    },
+    /// Debug files packed together.
+    #[error("{0} packs files together, as `perf archive` does, and is not looked into. Unpack it to where they are found: mkdir -p ~/.debug && tar xf {0} -C ~/.debug", path.display())]
+    Packed {
+        /// Which.
+        path: PathBuf,
     },
     /// A file that has no code to look addresses up in.
     #[error("{}: {source}; give a program, a library, a debug file or a vmlinux", path.display())]

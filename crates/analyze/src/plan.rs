@@ -12,7 +12,7 @@ use crate::callers::FunctionPattern;
 use crate::cli::{self, Cli, FilterOptions, Format, SymbolOptions};
 use crate::comparison::Comparing;
 use crate::filter::{Filter, InputPath, Span};
-use crate::locate::{Debuginfod, Search};
+use crate::locate::{Debuginfod, Search, is_packed_file};
 use crate::sieve::Sieve;
 use crate::stacks::Shape;
 
@@ -332,7 +332,7 @@ fn picture_beside(file: &Path, extension: &str) -> PathBuf {
 /// Where files are looked for.
 ///
 /// # Errors
-/// A search path that is not there, a prefix without `=`.
+/// A search path that is not there or packed, a prefix without `=`.
 pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, Error> {
     let exists = |option: &'static str, path: &Path| match std::fs::metadata(path) {
         Ok(_) => Ok(path.to_path_buf()),
@@ -354,7 +354,10 @@ pub fn search(options: &SymbolOptions, map_prefix: &[String]) -> Result<Search, 
         debug_dirs: options
             .debug_dir
             .iter()
-            .map(|path| exists("--debug-dir", path))
+            .map(|path| match exists("--debug-dir", path)? {
+                path if is_packed_file(&path) => Err(Error::Packed { path }),
+                path => Ok(path),
+            })
             .collect::<Result<_, _>>()?,
         sysroot: sysroot.transpose()?,
         map_prefix: map_prefix.iter().map(split).collect::<Result<_, _>>()?,

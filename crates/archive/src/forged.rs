@@ -235,6 +235,7 @@ fn slices_whose_columns_do_not_fit_together_are_refused() {
         place: vec![6, 30],
         module: vec![0, 0],
         value: vec![8, 8],
+        other: None,
     };
     let read = |slices: schema::Slices| {
         let mut frames = Frames::new(&some_facts()).unwrap();
@@ -258,4 +259,8 @@ fn slices_whose_columns_do_not_fit_together_are_refused() {
     assert!(!read(slices(|s| s.place = vec![u32::MAX, 1])), "places that wrap");
     assert!(!read(slices(|s| s.value.truncate(1))), "columns of unequal length");
     assert!(!read(slices(|s| s.looked_at_words.clear())), "a column missing");
+
+    let of_two_stacks = |other| schema::Slices { other: Some(Box::new(other)), ..whole.clone() };
+    assert!(read(of_two_stacks(whole.clone())));
+    assert!(!read(of_two_stacks(slices(|s| s.kept[0] = 3))), "the other stack's likewise");
 }

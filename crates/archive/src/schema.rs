@@ -644,7 +644,7 @@ pub struct Cost {
     #[prost(uint64, tag = "5")]
     pub peak_rss_bytes: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Slices {
     #[prost(uint32, repeated, tag = "1")]
     pub stack: ::prost::alloc::vec::Vec<u32>,
@@ -658,6 +658,8 @@ pub struct Slices {
     pub module: ::prost::alloc::vec::Vec<u32>,
     #[prost(sint64, repeated, tag = "6")]
     pub value: ::prost::alloc::vec::Vec<i64>,
+    #[prost(message, optional, boxed, tag = "7")]
+    pub other: ::core::option::Option<::prost::alloc::boxed::Box<Slices>>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unwind {

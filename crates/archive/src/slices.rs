@@ -23,23 +23,31 @@ const MAX_KEPT: usize = (64 << 10) / 8 + profile::REGISTER_PLACES as usize;
 /// Slices that are not yet in a frame.
 #[derive(Default)]
 pub(crate) struct PendingSlices {
-    open: schema::Slices,
-    open_bytes: usize,
-    last_stack: u32,
+    open: Rows,
+    /// The other stacks of some of them.
+    open_others: Rows,
     closed: Vec<schema::Slices>,
 }
 
-impl PendingSlices {
-    pub fn push(&mut self, stack: StackId, slice: &Slice) {
+/// Rows of one block.
+#[derive(Default)]
+struct Rows {
+    columns: schema::Slices,
+    bytes: usize,
+    last_stack: u32,
+}
+
+impl Rows {
+    fn push(&mut self, stack: StackId, slice: &Slice) {
         let kept = &slice.kept[..slice.kept.len().min(MAX_KEPT)];
-        let open = &mut self.open;
-        open.stack.push(stack.0.wrapping_sub(self.last_stack));
+        let columns = &mut self.columns;
+        columns.stack.push(stack.0.wrapping_sub(self.last_stack));
         self.last_stack = stack.0;
-        open.looked_at_words.push(slice.looked_at_words);
-        open.kept.push(kept.len() as u32);
+        columns.looked_at_words.push(slice.looked_at_words);
+        columns.kept.push(kept.len() as u32);
         let mut last_place = 0;
         for kept in kept {
-            open.place.push(kept.place.wrapping_sub(last_place));
+            columns.place.push(kept.place.wrapping_sub(last_place));
             last_place = kept.place;
             let (module, value) = match kept.value {
                 KeptValue::Code { module, address } => (module.0, address.cast_signed()),
@@ -47,27 +55,37 @@ impl PendingSlices {
                     (0, target.wrapping_sub(own_bytes(kept.place)).cast_signed())
                 }
             };
-            open.module.push(module);
-            open.value.push(value);
+            columns.module.push(module);
+            columns.value.push(value);
         }
-        self.open_bytes += ROW_BYTES + kept.len() * KEPT_BYTES;
-        if self.open_bytes >= CLOSE_AT_BYTES {
+        self.bytes += ROW_BYTES + kept.len() * KEPT_BYTES;
+    }
+}
+
+impl PendingSlices {
+    pub fn push(&mut self, stack: StackId, slice: &Slice) {
+        self.open.push(stack, slice);
+        if let Some(other) = &slice.other {
+            self.open_others.push(stack, other);
+        }
+        if self.open.bytes + self.open_others.bytes >= CLOSE_AT_BYTES {
             self.close();
         }
     }
 
     /// All blocks to be written, in order.
     pub fn take(&mut self) -> Vec<schema::Slices> {
-        if self.open_bytes > 0 {
+        if self.open.bytes > 0 {
             self.close();
         }
         std::mem::take(&mut self.closed)
     }
 
     fn close(&mut self) {
-        self.closed.push(std::mem::take(&mut self.open));
-        self.open_bytes = 0;
-        self.last_stack = 0;
+        let mut block = std::mem::take(&mut self.open).columns;
+        let others = std::mem::take(&mut self.open_others);
+        block.other = (others.bytes > 0).then(|| Box::new(others.columns));
+        self.closed.push(block);
     }
 }
 
@@ -80,34 +98,38 @@ fn own_bytes(place: u32) -> u64 {
 #[derive(Debug)]
 pub struct SliceBlock<'a> {
     content: Vec<u8>,
+    own: Columns,
+    other: Columns,
+    ids: &'a EpochIds,
+}
+
+/// Where rows of slices stand in a block.
+#[derive(Default, Debug)]
+struct Columns {
     /// stack, words looked at, words kept.
     rows: [Range<usize>; 3],
     /// place, module, value.
     words: [Range<usize>; 3],
-    ids: &'a EpochIds,
 }
 
-impl<'a> SliceBlock<'a> {
-    fn decode(content: Vec<u8>, ids: &'a EpochIds) -> Result<Self, Malformed> {
-        let mut columns = [const { 0..0 }; 6];
-        for field in Fields::new(&content, block(&content)?) {
-            let (9, Value::Bytes(slices)) = field? else { continue };
-            for field in Fields::new(&content, slices) {
-                if let (number @ 1..=6, Value::Bytes(at)) = field? {
-                    columns[number as usize - 1] = at;
-                }
+impl Columns {
+    /// From the fields of a message; also where the one inside it stands.
+    fn find(content: &[u8], within: Range<usize>) -> Result<(Self, Range<usize>), Malformed> {
+        let mut columns = [const { 0..0 }; 7];
+        for field in Fields::new(content, within) {
+            if let (number @ 1..=7, Value::Bytes(at)) = field? {
+                columns[number as usize - 1] = at;
             }
         }
-        let [stack, looked_at, kept, place, module, value] = columns;
-        let this =
-            Self { content, rows: [stack, looked_at, kept], words: [place, module, value], ids };
-        this.check()?;
-        Ok(this)
+        let [stack, looked_at, kept, place, module, value, inner] = columns;
+        let this = Self { rows: [stack, looked_at, kept], words: [place, module, value] };
+        this.check(content)?;
+        Ok((this, inner))
     }
 
     /// Equally long columns, and places that ascend.
-    fn check(&self) -> Result<(), Malformed> {
-        let count = |column: &Range<usize>| Varints(&self.content[column.clone()]).count();
+    fn check(&self, content: &[u8]) -> Result<(), Malformed> {
+        let count = |column: &Range<usize>| Varints(&content[column.clone()]).count();
         let (rows, words) = (count(&self.rows[0])?, count(&self.words[0])?);
         let equal = |columns: &[Range<usize>], length| {
             columns.iter().try_fold(true, |equal, c| Ok(equal & (count(c)? == length)))
@@ -115,8 +137,8 @@ impl<'a> SliceBlock<'a> {
         if !equal(&self.rows[1..], rows)? || !equal(&self.words[1..], words)? {
             return Err(Malformed);
         }
-        let mut kept_words = Varints(&self.content[self.rows[2].clone()]);
-        let mut places = Varints(&self.content[self.words[0].clone()]);
+        let mut kept_words = Varints(&content[self.rows[2].clone()]);
+        let mut places = Varints(&content[self.words[0].clone()]);
         let mut rest = words as u64;
         for _ in 0..rows {
             let kept = kept_words.next();
@@ -135,30 +157,77 @@ impl<'a> SliceBlock<'a> {
         }
         if rest == 0 { Ok(()) } else { Err(Malformed) }
     }
+}
+
+/// Reads rows one after the other.
+struct Cursor<'b> {
+    rows_left: usize,
+    rows: [Varints<'b>; 3],
+    words: [Varints<'b>; 3],
+    /// The row that comes next.
+    stack: u32,
+}
+
+impl<'b> Cursor<'b> {
+    fn new(content: &'b [u8], columns: &Columns) -> Self {
+        let column = |at: &Range<usize>| Varints(&content[at.clone()]);
+        let [mut stacks, looked_at, kept] = columns.rows.each_ref().map(column);
+        let rows_left = stacks.count().unwrap_or(0);
+        let stack = stacks.next() as u32;
+        let words = columns.words.each_ref().map(column);
+        Self { rows_left, rows: [stacks, looked_at, kept], words, stack }
+    }
+
+    /// The row's words into `slice`, which is overwritten. `code` says whose code an address is, if that is known.
+    fn read(&mut self, slice: &mut Slice, code: impl Fn(u32, u64) -> Option<KeptValue>) {
+        let [stacks, looked_at, kept] = &mut self.rows;
+        let [places, modules, values] = &mut self.words;
+        slice.looked_at_words = looked_at.next() as u32;
+        slice.kept.clear();
+        let mut place = 0u32;
+        for _ in 0..kept.next() {
+            place += places.next() as u32;
+            let (module, value) = (modules.next() as u32, values.next_signed());
+            let value = match module {
+                0 => Some(KeptValue::Stack(own_bytes(place).wrapping_add_signed(value))),
+                module => code(module, value.cast_unsigned()),
+            };
+            slice.kept.extend(value.map(|value| Kept { place, value }));
+        }
+        self.rows_left -= 1;
+        self.stack = self.stack.wrapping_add(stacks.next() as u32);
+    }
+}
+
+impl<'a> SliceBlock<'a> {
+    fn decode(content: Vec<u8>, ids: &'a EpochIds) -> Result<Self, Malformed> {
+        let mut slices = 0..0;
+        for field in Fields::new(&content, block(&content)?) {
+            if let (9, Value::Bytes(at)) = field? {
+                slices = at;
+            }
+        }
+        let (own, inner) = Columns::find(&content, slices)?;
+        let (other, _) = Columns::find(&content, inner)?;
+        Ok(Self { content, own, other, ids })
+    }
 
     /// Visits every slice whose stack is known. Words of a lost module are left out: like any other
     /// word that was not kept, they say nothing.
     pub fn for_each(&self, mut visit: impl FnMut(StackId, &Slice)) {
-        let column = |at: &Range<usize>| Varints(&self.content[at.clone()]);
-        let [mut stacks, mut looked_at, mut kept_words] = self.rows.each_ref().map(column);
-        let [mut places, mut modules, mut values] = self.words.each_ref().map(column);
-        let rows = stacks.count().unwrap_or(0);
-        let (mut own, mut slice) = (0u32, Slice::default());
-        for _ in 0..rows {
-            own = own.wrapping_add(stacks.next() as u32);
-            slice.looked_at_words = looked_at.next() as u32;
-            slice.kept.clear();
-            let mut place = 0u32;
-            for _ in 0..kept_words.next() {
-                place += places.next() as u32;
-                let (module, value) = (modules.next() as u32, values.next_signed());
-                let value = match module {
-                    0 => Some(KeptValue::Stack(own_bytes(place).wrapping_add_signed(value))),
-                    module => self.code(module, value.cast_unsigned()),
-                };
-                slice.kept.extend(value.map(|value| Kept { place, value }));
-            }
-            let stack = StackId(self.ids.stacks.get(own));
+        let code = |module, address| self.code(module, address);
+        let mut own = Cursor::new(&self.content, &self.own);
+        let mut others = Cursor::new(&self.content, &self.other);
+        let mut slice = Slice::default();
+        while own.rows_left > 0 {
+            let stack = own.stack;
+            own.read(&mut slice, code);
+            slice.other = (others.rows_left > 0 && others.stack == stack).then(|| {
+                let mut other = Box::new(Slice::default());
+                others.read(&mut other, code);
+                other
+            });
+            let stack = StackId(self.ids.stacks.get(stack));
             if stack.is_some() {
                 visit(stack, &slice);
             }

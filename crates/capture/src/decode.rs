@@ -3,7 +3,9 @@
 use std::mem::{offset_of, size_of};
 use std::ops::Range;
 
-use crate::record::{MAX_FRAMES, MORE_STACK_LAYOUT, MoreStack, RECORD_LAYOUT, RecordHeader};
+use crate::record::{
+    MAX_FRAMES, MORE_STACK_LAYOUT, MoreStack, OTHER_STACK_LAYOUT, RECORD_LAYOUT, RecordHeader,
+};
 
 /// How the walk along user frame pointers ended, as the BPF program saw it (`enum walk_end`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +46,9 @@ pub(crate) struct RawSample<'a> {
     pub(crate) registers: Words<'a>,
     /// User stack from the stack pointer upwards, a whole number of words.
     pub(crate) stack: Words<'a>,
+    /// Of Go code that C code called: an address in the thread's other stack, and what stands there and above. The
+    /// other is the thread's own where `stack` is the goroutine's, else the goroutine's from where that will go on.
+    pub(crate) other_stack: Words<'a>,
 }
 
 /// 64-bit words in a record, which need not be aligned.
@@ -110,23 +115,39 @@ pub(crate) fn time_of(record: &[u8]) -> u64 {
     bytes_at(record, offset_of!(RecordHeader, time_ns)).map_or(0, u64::from_ne_bytes)
 }
 
-/// Before the stack in a record that continues one.
-pub(crate) const MORE_STACK_HEADER_BYTES: usize = offset_of!(MoreStack, stack);
-
-/// Where in a record more of a sample's stack is; `None`: it is a sample itself.
-pub(crate) fn more_stack(record: &[u8]) -> Option<Range<usize>> {
-    const STACK: usize = MORE_STACK_HEADER_BYTES;
-    let layout = u32_at(record, offset_of!(MoreStack, layout)).ok()?;
-    let bytes = bytes_at(record, offset_of!(MoreStack, bytes)).map(u64::from_ne_bytes).ok()?;
-    let most = record.len().checked_sub(STACK).filter(|_| layout == MORE_STACK_LAYOUT)?;
-    Some(STACK..STACK + usize::try_from(bytes).map_or(most, |bytes| bytes.min(most)) / 8 * 8)
+/// A record that has more of a sample's stacks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct MoreOfStack {
+    /// Where in the record the words are.
+    pub(crate) words: Range<usize>,
+    /// Of the thread's other stack: the address of the first word.
+    pub(crate) other_from: Option<u64>,
 }
 
-/// Makes so many bytes more behind a record part of its stack.
-pub(crate) fn grow_stack(record: &mut [u8], bytes: usize) {
-    const AT: usize = offset_of!(RecordHeader, stack_bytes);
-    let grown = u32_at(record, AT).unwrap_or(0).saturating_add(bytes as u32);
-    if let Some(slot) = record.get_mut(AT..AT + 4) {
+/// What a record has of a sample's stacks; `None`: it is a sample itself.
+pub(crate) fn more_of_stack(record: &[u8]) -> Option<MoreOfStack> {
+    const STACK: usize = offset_of!(MoreStack, stack);
+    let layout = u32_at(record, offset_of!(MoreStack, layout)).ok()?;
+    let is_other = layout == OTHER_STACK_LAYOUT;
+    if layout != MORE_STACK_LAYOUT && !is_other {
+        return None;
+    }
+    let word = |at| bytes_at(record, at).map(u64::from_ne_bytes).ok();
+    let from = word(offset_of!(MoreStack, from))?;
+    let bytes = usize::try_from(word(offset_of!(MoreStack, bytes))?).unwrap_or(usize::MAX);
+    let length = bytes.min(record.len().checked_sub(STACK)?) / 8 * 8;
+    Some(MoreOfStack { words: STACK..STACK + length, other_from: is_other.then_some(from) })
+}
+
+/// Makes so many bytes more behind a record part of its stack, or of the other one.
+pub(crate) fn grow_stack(record: &mut [u8], is_other: bool, bytes: usize) {
+    let at = if is_other {
+        offset_of!(RecordHeader, other_stack_bytes)
+    } else {
+        offset_of!(RecordHeader, stack_bytes)
+    };
+    let grown = u32_at(record, at).unwrap_or(0).saturating_add(bytes as u32);
+    if let Some(slot) = record.get_mut(at..at + 4) {
         slot.copy_from_slice(&grown.to_ne_bytes());
     }
 }
@@ -146,13 +167,15 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     if layout != RECORD_LAYOUT {
         return Err(BadRecord::Layout(layout));
     }
-    let length = |at| u32_at(record, at).map(|bytes| (bytes as i32).max(0) as usize);
+    let length = |at| u16_at(record, at).map(|bytes| bytes.cast_signed().max(0) as usize);
+    let long = |at| u32_at(record, at).map(|bytes| bytes as usize);
     let lengths = [
         length(offset_of!(RecordHeader, user_bytes))?,
         length(offset_of!(RecordHeader, kernel_bytes))?,
         usize::from(u16_at(record, offset_of!(RecordHeader, goroutine_bytes))?),
         usize::from(u8_at(record, offset_of!(RecordHeader, register_count))?) * 8,
-        u32_at(record, offset_of!(RecordHeader, stack_bytes))? as usize,
+        long(offset_of!(RecordHeader, stack_bytes))?,
+        long(offset_of!(RecordHeader, other_stack_bytes))?,
     ];
     let stated = lengths.iter().sum::<usize>();
     if stated != parts.len() || lengths.iter().any(|bytes| !bytes.is_multiple_of(8)) {
@@ -161,7 +184,8 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
     let (user, rest) = parts.split_at(lengths[0]);
     let (kernel, rest) = rest.split_at(lengths[1]);
     let (goroutine, rest) = rest.split_at(lengths[2]);
-    let (registers, stack) = rest.split_at(lengths[3]);
+    let (registers, rest) = rest.split_at(lengths[3]);
+    let (stack, other_stack) = rest.split_at(lengths[4]);
     let walk_ends = u8_at(record, offset_of!(RecordHeader, walk_ends))?;
     let comm = &record[offset_of!(RecordHeader, comm)..HEADER];
     let comm_end = comm.iter().position(|b| *b == 0).unwrap_or(comm.len());
@@ -179,6 +203,7 @@ pub(crate) fn decode(record: &[u8]) -> Result<RawSample<'_>, BadRecord> {
         goroutine_end: walk_end(walk_ends >> 4)?,
         registers: Words(registers),
         stack: Words(stack),
+        other_stack: Words(other_stack),
     })
 }
 
@@ -217,8 +242,8 @@ pub(crate) mod tests {
         put(offset_of!(RecordHeader, cpu), &1u32.to_ne_bytes());
         put(offset_of!(RecordHeader, tgid), &pid.to_ne_bytes());
         put(offset_of!(RecordHeader, tid), &tid.to_ne_bytes());
-        put(offset_of!(RecordHeader, kernel_bytes), &(kernel.len() as i32 * 8).to_ne_bytes());
-        put(offset_of!(RecordHeader, user_bytes), &(user.len() as i32 * 8).to_ne_bytes());
+        put(offset_of!(RecordHeader, kernel_bytes), &(kernel.len() as i16 * 8).to_ne_bytes());
+        put(offset_of!(RecordHeader, user_bytes), &(user.len() as i16 * 8).to_ne_bytes());
         put(offset_of!(RecordHeader, comm), comm.as_bytes());
         bytes.extend(user.iter().chain(kernel).flat_map(|word| word.to_ne_bytes()));
         bytes
@@ -257,20 +282,40 @@ pub(crate) mod tests {
     fn registers_and_a_slice_of_the_stack_follow_the_chains() {
         let bytes = record((7, 8, 99), "worker", &[], &[0x1000]);
         let bytes = with_slice(with_goroutine(bytes, &[6, 7]), &[1, 2, 3], &[4, 5]);
+        let bytes = with_other_stack(bytes, &[8, 9]);
         let sample = decode(&bytes).unwrap();
         assert_eq!(sample.goroutine.iter().collect::<Vec<_>>(), [6, 7]);
         assert_eq!(sample.registers.iter().collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(sample.stack.iter().collect::<Vec<_>>(), [4, 5]);
+        assert_eq!(sample.other_stack.iter().collect::<Vec<_>>(), [8, 9]);
+    }
+
+    /// The same with the thread's other stack; to be added last.
+    pub(crate) fn with_other_stack(mut record: Vec<u8>, words: &[u64]) -> Vec<u8> {
+        let at = offset_of!(RecordHeader, other_stack_bytes);
+        record[at..at + 4].copy_from_slice(&(words.len() as u32 * 8).to_ne_bytes());
+        record.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+        record
     }
 
     /// A record with more of the stack of a sample of CPU 1.
     pub(crate) fn more(time_ns: u64, stack: &[u64]) -> Vec<u8> {
+        more_from(MORE_STACK_LAYOUT, time_ns, 0x7000, stack)
+    }
+
+    /// A record with the other stack of such a sample, from an address on.
+    pub(crate) fn more_of_other(time_ns: u64, from: u64, stack: &[u64]) -> Vec<u8> {
+        more_from(OTHER_STACK_LAYOUT, time_ns, from, stack)
+    }
+
+    fn more_from(layout: u32, time_ns: u64, from: u64, stack: &[u64]) -> Vec<u8> {
         let mut bytes = vec![0; size_of::<MoreStack>()];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         put(offset_of!(MoreStack, time_ns), &time_ns.to_ne_bytes());
         put(offset_of!(MoreStack, bytes), &(stack.len() as u64 * 8).to_ne_bytes());
-        put(offset_of!(MoreStack, layout), &MORE_STACK_LAYOUT.to_ne_bytes());
+        put(offset_of!(MoreStack, layout), &layout.to_ne_bytes());
         put(offset_of!(MoreStack, cpu), &1u32.to_ne_bytes());
+        put(offset_of!(MoreStack, from), &from.to_ne_bytes());
         for (index, word) in stack.iter().enumerate() {
             put(offset_of!(MoreStack, stack) + index * 8, &word.to_ne_bytes());
         }
@@ -279,22 +324,31 @@ pub(crate) mod tests {
 
     #[test]
     fn more_of_a_stack_is_told_from_a_sample_and_bounded_by_what_is_there() {
-        assert_eq!(more_stack(&record((7, 8, 99), "worker", &[], &[0x1000])), None);
+        let words = |record: &[u8]| more_of_stack(record).map(|more| more.words);
+        assert_eq!(words(&record((7, 8, 99), "worker", &[], &[0x1000])), None);
         let mut bytes = more(99, &[1, 2]);
-        assert_eq!(more_stack(&bytes), Some(24..40));
-        assert_eq!(more_stack(&bytes[..35]), Some(24..32));
-        assert_eq!(more_stack(&bytes[..20]), None);
+        assert_eq!(words(&bytes), Some(32..48));
+        assert_eq!(words(&bytes[..43]), Some(32..40));
+        assert_eq!(words(&bytes[..28]), None);
         let at = offset_of!(MoreStack, bytes);
         bytes[at..at + 8].copy_from_slice(&u64::MAX.to_ne_bytes());
-        assert_eq!(more_stack(&bytes), Some(24..bytes.len()));
+        assert_eq!(words(&bytes), Some(32..bytes.len()));
         assert_eq!(decode(&bytes), Err(BadRecord::Layout(MORE_STACK_LAYOUT)));
+    }
+
+    #[test]
+    fn the_other_stack_says_where_it_is() {
+        let bytes = more_of_other(99, 0x7010, &[1, 2]);
+        let found = more_of_stack(&bytes).unwrap();
+        assert_eq!(found, MoreOfStack { words: 32..48, other_from: Some(0x7010) });
+        assert_eq!(more_of_stack(&bytes[..40]).unwrap().words, 32..40);
     }
 
     #[test]
     fn an_error_instead_of_a_stack_is_an_empty_stack() {
         let mut bytes = record((7, 8, 99), "worker", &[], &[]);
         let at = offset_of!(RecordHeader, user_bytes);
-        bytes[at..at + 4].copy_from_slice(&(-14i32).to_ne_bytes());
+        bytes[at..at + 2].copy_from_slice(&(-14i16).to_ne_bytes());
         assert_eq!(decode(&bytes).unwrap().user.len(), 0);
     }
 

@@ -51,13 +51,14 @@ fn mix(hash: u64, word: u64) -> u64 {
 
 /// Key of a slice among those of one stack; equal ones are written once.
 fn slice_key(slice: &Slice) -> u64 {
-    slice.kept.iter().fold(u64::from(slice.looked_at_words), |hash, kept| {
+    let key = slice.kept.iter().fold(u64::from(slice.looked_at_words), |hash, kept| {
         let (module, value) = match kept.value {
             KeptValue::Code { module, address } => (module.0, address),
             KeptValue::Stack(distance) => (ModuleId::NONE.0, distance),
         };
         mix(mix(hash, u64::from(kept.place) << 32 | u64::from(module)), value)
-    })
+    });
+    slice.other.as_ref().map_or(key, |other| mix(key, slice_key(other)))
 }
 
 /// The tables of one epoch.
@@ -123,10 +124,13 @@ mod tests {
     fn slices_of_a_stack_are_told_apart() {
         use profile::Kept;
         let code = |module, address| KeptValue::Code { module: ModuleId(module), address };
-        let slice = |looked_at_words, kept: &[(u32, KeptValue)]| {
+        let made = |looked_at_words, kept: &[(u32, KeptValue)]| {
             let kept = kept.iter().map(|(place, value)| Kept { place: *place, value: *value });
-            slice_key(&Slice { looked_at_words, kept: kept.collect() })
+            Slice { looked_at_words, kept: kept.collect(), other: None }
         };
+        let slice = |looked_at_words, kept: &[_]| slice_key(&made(looked_at_words, kept));
+        let with_other =
+            |kept: &[_]| Slice { other: Some(Box::new(made(9, kept))), ..made(8, &[]) };
         let keys = [
             slice(8, &[]),
             slice(9, &[]),
@@ -136,6 +140,8 @@ mod tests {
             slice(8, &[(40, code(1, 17))]),
             slice(8, &[(40, KeptValue::Stack(16))]),
             slice(8, &[(40, code(1, 16)), (41, code(1, 16))]),
+            slice_key(&with_other(&[])),
+            slice_key(&with_other(&[(40, code(1, 16))])),
         ];
         for (i, a) in keys.iter().enumerate() {
             assert_eq!(keys.iter().filter(|b| *b == a).count(), 1, "key {i}");

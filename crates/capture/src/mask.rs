@@ -79,9 +79,33 @@ pub(crate) fn mask<'a>(
 ) -> bool {
     slice.kept.clear();
     slice.looked_at_words = 0;
+    slice.other = None;
     let Some(stack_start) = register(registers, STACK_POINTER) else { return false };
+    let code = Code { maps, place_of, last: None };
+    mask_words(registers, stack_start, stack, code, slice);
+    true
+}
+
+/// Masks the thread's other stack: an address, and the words that stand there and above. It has no registers.
+pub(crate) fn mask_other<'a>(
+    stack: Words<'_>,
+    maps: &'a AddressMap,
+    place_of: impl FnMut(&'a Region) -> Place,
+) -> Option<Box<Slice>> {
+    let (start, words) = (stack.get(0)?, Words(stack.0.get(8..)?));
+    let mut slice = Slice::default();
+    mask_words(Words(&[]), start, words, Code { maps, place_of, last: None }, &mut slice);
+    Some(Box::new(slice))
+}
+
+fn mask_words<'a>(
+    registers: Words<'_>,
+    stack_start: u64,
+    stack: Words<'_>,
+    mut code: Code<'a, impl FnMut(&'a Region) -> Place>,
+    slice: &mut Slice,
+) {
     let stack_bytes = stack.len() as u64 * 8;
-    let mut code = Code { maps, place_of, last: None };
     let mut value = |word: u64| {
         let distance = word.wrapping_sub(stack_start);
         if distance <= stack_bytes { Some(KeptValue::Stack(distance)) } else { code.value(word) }
@@ -97,7 +121,6 @@ pub(crate) fn mask<'a>(
         slice.kept.extend(value(word).map(|value| Kept { place, value }));
     }
     slice.drop_pointers_of_no_frame();
-    true
 }
 
 #[cfg(test)]

@@ -39,8 +39,11 @@ fn registers(others: &[u64]) -> Vec<u64> {
 
 fn masked(registers: &[u64], stack: &[u64]) -> Slice {
     let (registers, stack) = (bytes(registers), bytes(stack));
-    let mut slice =
-        Slice { looked_at_words: 77, kept: vec![Kept { place: 1, value: KeptValue::Stack(1) }] };
+    let mut slice = Slice {
+        looked_at_words: 77,
+        kept: vec![Kept { place: 1, value: KeptValue::Stack(1) }],
+        other: None,
+    };
     assert!(mask(Words(&registers), Words(&stack), &maps(), place_of, &mut slice));
     slice
 }
@@ -137,7 +140,24 @@ fn without_registers_or_mappings_nothing_is_kept() {
     let (registers, stack) = (bytes(&registers(&[PROGRAM + 8])), bytes(&[PROGRAM + 8]));
     let nothing = AddressMap::default();
     assert!(mask(Words(&registers), Words(&stack), &nothing, place_of, &mut slice));
-    assert_eq!(slice, Slice { looked_at_words: 1, kept: Vec::new() });
+    assert_eq!(slice, Slice { looked_at_words: 1, kept: Vec::new(), other: None });
+}
+
+#[test]
+fn of_the_other_stack_the_same_is_kept_relative_to_its_own_start() {
+    let start = SP - 0x10_0000;
+    let other = |words: &[u64]| {
+        let bytes = bytes(&[&[start], words].concat());
+        mask_other(Words(&bytes), &maps(), place_of)
+    };
+    let secret = u64::from_ne_bytes(*b"hunter2!");
+    let kept = other(&[secret, start + 24, PROGRAM + 0x20, SP + 24, LIBRARY + 0x30]).unwrap();
+    assert_eq!((kept.looked_at_words, &kept.other), (5, &None));
+    let expected = [(1, KeptValue::Stack(24)), (2, code(1, 0x20)), (4, code(2, 0x30))];
+    assert_eq!(words(&kept), expected, "no pointer into the stack that the thread stands on");
+    assert_eq!(kept.kept.len(), 3, "no register");
+    assert_eq!(other(&[]), Some(Box::default()));
+    assert_eq!(mask_other(Words(&[]), &maps(), place_of), None, "it was not recorded");
 }
 
 /// Whatever stands beside it, a word that is neither code nor stack leaves no trace.
@@ -182,6 +202,9 @@ fn no_word_of_data_is_kept_and_none_changes_what_is() {
                 })
         };
         let slice = masked(&registers, &stack);
+        // A stack that is the other one differs in nothing but that it has no registers.
+        let other = mask_other(Words(&bytes(&[&[SP], &stack[..]].concat())), &maps(), place_of);
+        assert_eq!(words(&other.unwrap()), words(&masked(&self::registers(&[0]), &stack)));
         let back = |value: KeptValue| match value {
             KeptValue::Stack(distance) => SP + distance,
             KeptValue::Code { module: ModuleId(1), address } => PROGRAM + address,

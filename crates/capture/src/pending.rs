@@ -10,9 +10,8 @@
 //! with it or earlier, never later.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
-use crate::decode::{MORE_STACK_HEADER_BYTES, cpu_of, grow_stack, more_stack, time_of};
+use crate::decode::{MoreOfStack, cpu_of, grow_stack, more_of_stack, time_of};
 use crate::sideband::{Change, NewMapping, SideBand};
 
 /// Where more side-band records come from.
@@ -102,10 +101,8 @@ impl Pending {
         drain(&mut self.bytes, &mut |bytes, start| {
             let record = &bytes[start..];
             let (time_ns, cpu) = (time_of(record), cpu_of(record));
-            match more_stack(record) {
-                Some(part) => {
-                    join(samples, bytes, (time_ns, cpu), start + part.start..start + part.end);
-                }
+            match more_of_stack(record) {
+                Some(more) => join(samples, bytes, (time_ns, cpu), start, &more),
                 None => {
                     let (start, end) = (start as u32, bytes.len() as u32);
                     samples.push(Item { time_ns, cpu, start, end });
@@ -149,16 +146,28 @@ impl Pending {
     }
 }
 
-/// Gives a sample of this time and CPU more of its stack, which is at the end of `bytes`. If the sample was lost, or
-/// is applied already, that is of no use.
-fn join(samples: &mut [Item], bytes: &mut Vec<u8>, of: (u64, u32), part: Range<usize>) {
+/// Gives a sample of this time and CPU more of its stacks: a record that starts there and is the last of `bytes`. If
+/// the sample was lost, or is applied already, that is of no use.
+fn join(
+    samples: &mut [Item],
+    bytes: &mut Vec<u8>,
+    of: (u64, u32),
+    record_start: usize,
+    more: &MoreOfStack,
+) {
     let Some(item) = samples.iter_mut().rev().find(|item| (item.time_ns, item.cpu) == of) else {
         return;
     };
+    let mut part = record_start + more.words.start..record_start + more.words.end;
+    if let Some(from) = more.other_from {
+        // In front of the words, where the record has it, too.
+        part.start -= size_of::<u64>();
+        bytes[part.start..][..size_of::<u64>()].copy_from_slice(&from.to_ne_bytes());
+    }
     // Usually nothing came between; else both go behind what did.
     let sample = item.start as usize..item.end as usize;
-    let (length, more) = (sample.len(), part.len());
-    let start = if sample.end + MORE_STACK_HEADER_BYTES == part.start {
+    let (length, grown) = (sample.len(), part.len());
+    let start = if sample.end == record_start {
         sample.start
     } else {
         let moved = bytes.len();
@@ -166,11 +175,11 @@ fn join(samples: &mut [Item], bytes: &mut Vec<u8>, of: (u64, u32), part: Range<u
         moved
     };
     let end = start + length;
-    bytes.resize(bytes.len().max(end + more), 0);
+    bytes.resize(bytes.len().max(end + grown), 0);
     bytes.copy_within(part, end);
-    bytes.truncate(end + more);
-    grow_stack(&mut bytes[start..end], more);
-    (item.start, item.end) = (start as u32, (end + more) as u32);
+    bytes.truncate(end + grown);
+    grow_stack(&mut bytes[start..end], more.other_from.is_some(), grown);
+    (item.start, item.end) = (start as u32, (end + grown) as u32);
 }
 
 #[cfg(test)]
@@ -234,13 +243,21 @@ mod tests {
 
     #[test]
     fn more_of_a_stack_becomes_part_of_its_sample_whatever_came_between() {
-        use crate::decode::tests::{more, with_slice};
+        use crate::decode::tests::{more, more_of_other, with_other_stack, with_slice};
         let sliced =
             |time, words: &[u64]| with_slice(record((7, 7, time), "x", &[], &[time]), &[], words);
         let other = record((8, 8, 2), "y", &[], &[1, 2]);
-        for order in [[0, 1, 2, 3], [0, 1, 3, 2], [3, 0, 1, 2], [0, 3, 1, 2]] {
+        let orders =
+            [[0, 1, 2, 3, 4], [0, 1, 4, 2, 3], [4, 0, 1, 2, 3], [0, 4, 1, 2, 3], [0, 1, 2, 4, 3]];
+        for order in orders {
             let mut pending = Pending::default();
-            let records = [sliced(5, &[1]), more(5, &[2, 3]), more(5, &[4]), other.clone()];
+            let records = [
+                sliced(5, &[1]),
+                more(5, &[2, 3]),
+                more(5, &[4]),
+                more_of_other(5, 0x7ff8, &[8, 9]),
+                other.clone(),
+            ];
             order.iter().for_each(|number| push_sample(&mut pending, &records[*number]));
             push_sample(&mut pending, &more(4, &[9]));
             let all: Vec<&[u8]> = pending
@@ -249,7 +266,8 @@ mod tests {
                 .map(|item| &pending.bytes[item.start as usize..item.end as usize])
                 .collect();
             assert_eq!(all.len(), 2, "{order:?}");
-            assert!(all.contains(&&sliced(5, &[1, 2, 3, 4])[..]), "{order:?}");
+            let whole = with_other_stack(sliced(5, &[1, 2, 3, 4]), &[0x7ff8, 8, 9]);
+            assert!(all.contains(&&whole[..]), "{order:?}");
             assert!(all.contains(&&other[..]), "{order:?}");
         }
     }

@@ -3,9 +3,11 @@
 use std::mem::{offset_of, size_of};
 
 /// `RECORD_LAYOUT`.
-pub(crate) const RECORD_LAYOUT: u32 = 5;
+pub(crate) const RECORD_LAYOUT: u32 = 6;
 /// `MORE_STACK_LAYOUT`.
 pub(crate) const MORE_STACK_LAYOUT: u32 = 1 << 31 | RECORD_LAYOUT;
+/// `OTHER_STACK_LAYOUT`.
+pub(crate) const OTHER_STACK_LAYOUT: u32 = 1 << 30 | RECORD_LAYOUT;
 /// `MAX_FRAMES`.
 pub(crate) const MAX_FRAMES: usize = 127;
 
@@ -27,8 +29,9 @@ pub(crate) struct RecordHeader {
     pub(crate) cpu: u32,
     pub(crate) tgid: u32,
     pub(crate) tid: u32,
-    pub(crate) user_bytes: i32,
-    pub(crate) kernel_bytes: i32,
+    pub(crate) user_bytes: i16,
+    pub(crate) kernel_bytes: i16,
+    pub(crate) other_stack_bytes: u32,
     pub(crate) register_count: u8,
     pub(crate) walk_ends: u8,
     pub(crate) goroutine_bytes: u16,
@@ -43,6 +46,7 @@ pub(crate) struct MoreStack {
     pub(crate) bytes: u64,
     pub(crate) layout: u32,
     pub(crate) cpu: u32,
+    pub(crate) from: u64,
     pub(crate) stack: [u8; MAX_SLICE_BYTES as usize],
 }
 
@@ -209,6 +213,7 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(RecordHeader, tid),
         offset_of!(RecordHeader, user_bytes),
         offset_of!(RecordHeader, kernel_bytes),
+        offset_of!(RecordHeader, other_stack_bytes),
         offset_of!(RecordHeader, register_count),
         offset_of!(RecordHeader, walk_ends),
         offset_of!(RecordHeader, goroutine_bytes),
@@ -219,6 +224,7 @@ pub(crate) fn layout() -> Vec<usize> {
         offset_of!(MoreStack, bytes),
         offset_of!(MoreStack, layout),
         offset_of!(MoreStack, cpu),
+        offset_of!(MoreStack, from),
         offset_of!(MoreStack, stack),
         size_of::<Counters>(),
         offset_of!(Counters, fired),

@@ -14,6 +14,9 @@ pub struct Slice {
     pub looked_at_words: u32,
     /// In ascending order of places.
     pub kept: Vec<Kept>,
+    /// Of Go code that C code called: the callers are on two stacks, the goroutine's and the thread's own. This is the
+    /// one that the thread does not stand on, from where what runs there will go on; without registers.
+    pub other: Option<Box<Slice>>,
 }
 
 /// One register or word that was kept.
@@ -146,7 +149,7 @@ mod tests {
         let word = Kept { place: Kept::place_of_word(3), value: code };
         assert_eq!((rbp.register(), rbp.word()), (Some(6), None));
         assert_eq!((word.register(), word.word()), (None, Some(3)));
-        let slice = Slice { looked_at_words: 8, kept: vec![rbp, word] };
+        let slice = Slice { looked_at_words: 8, kept: vec![rbp, word], other: None };
         assert_eq!(slice.at(6), Some(KeptValue::Stack(16)));
         assert_eq!(slice.at(Kept::place_of_word(3)), Some(code));
         assert_eq!(slice.at(Kept::place_of_word(2)), None);

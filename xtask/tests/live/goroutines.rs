@@ -16,11 +16,24 @@ const IN_GO: [&str; 6] = [
     "runtime.cgocall",
 ];
 
+/// What C code does that calls Go code back, up to that.
+const CALLED_BACK: [&str; 4] =
+    ["crosscall2", "runtime.cgocallback", "runtime.cgocallbackg", "runtime.cgocallbackg1"];
+
 fn build(dir: &Path, flags: &[&str]) -> PathBuf {
-    let program = dir.join("digest");
+    build_source(dir, "digest", flags)
+}
+
+fn build_source(dir: &Path, name: &str, flags: &[&str]) -> PathBuf {
+    let program = dir.join(name);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/cgo");
     let mut build = Command::new("go");
-    build.args(["build", "-trimpath"]).args(flags).arg("-o").arg(&program).arg("digest.go");
+    build
+        .args(["build", "-trimpath"])
+        .args(flags)
+        .arg("-o")
+        .arg(&program)
+        .arg(format!("{name}.go"));
     succeed(build.current_dir(source));
     program
 }
@@ -98,4 +111,40 @@ fn a_command_has_the_go_functions_from_its_first_tick_on() {
     let stacks = folded(&archive, &["--no-kernel"]);
     let in_go = |frames: &[&str]| frames.starts_with(&IN_GO);
     assert!(part(&stacks, 30_000_000, in_go) >= 0.99, "{stacks:#?}");
+}
+
+/// Whether the frames in Go and C are those of `testdata/cgo/callback.go`, without any that says that one is missing.
+fn is_called_back(frames: &[&str]) -> bool {
+    let Some(rest) =
+        frames.strip_prefix(&["runtime.goexit", "main.work", "main.handle", "main.serve"])
+    else {
+        return false;
+    };
+    let named = |frame: &&&str| !frame.starts_with("_cgo_") && !frame.starts_with("_cgoexp_");
+    let mut rest: Vec<&str> = rest.iter().filter(named).copied().collect();
+    rest.dedup(); // Go 1.17 to 1.26 have a wrapper of runtime.cgocallbackg
+    let into_c =
+        ["main._Cfunc_visit", "runtime.cgocall", "runtime.asmcgocall", "visit", "each", "spin"];
+    rest == [&into_c[..], &CALLED_BACK, &["main.spin", "main.mix"]].concat()
+}
+
+#[test]
+fn go_code_that_c_code_called_has_the_callers_of_both() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, flags) in [("", &[][..]), ("pie", &["-buildmode=pie", "-ldflags=-w"])] {
+        let dir = dir.path().join(name);
+        std::fs::create_dir_all(&dir).unwrap();
+        let stacks = record(&build_source(&dir, "callback", flags), "auto");
+        let (mut all, mut right) = (0, 0);
+        for (stack, weight) in &stacks {
+            let frames: Vec<&str> =
+                stack[1..].iter().map(|frame| frame.trim_end_matches("_[i]")).collect();
+            if let [.., "main.mix"] = frames[..] {
+                all += weight;
+                right += if is_called_back(&frames) { *weight } else { 0 };
+            }
+        }
+        println!("{right} of {all} ns in Go code that C code called");
+        assert!(all > 500_000_000 && right as f64 >= 0.99 * all as f64, "{stacks:#?}");
+    }
 }

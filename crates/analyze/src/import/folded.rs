@@ -6,15 +6,11 @@ use std::io::BufRead;
 use std::path::Path;
 
 use profile::FrameId;
-use rustc_hash::FxHashMap;
 
 use super::named::{Facts, Named, NamedKind, NamedStacks, TooMuch};
-use super::spelling::frame_of;
-use super::text::{Lines, TextError};
+use super::spelling::{Spellings, frame_of};
+use super::text::{Lines, Refused, TextError};
 use crate::measure::{Measure, Quantity};
-
-/// Statements on single lines; what is beyond is counted.
-const SAID: u64 = 3;
 
 /// Whether a line looks like a stack and its weight.
 #[must_use]
@@ -46,7 +42,7 @@ pub fn import(path: &Path, input: impl BufRead) -> Result<Named, TextError> {
 
 struct Reader {
     stacks: NamedStacks,
-    names: FxHashMap<String, FrameId>,
+    names: Spellings,
     /// The stack before: files are sorted, and neighbours share most of their path.
     before: Vec<u8>,
     /// Where each frame of it ends, and its call path.
@@ -54,21 +50,19 @@ struct Reader {
     read: u64,
     /// Lines that may have two weights.
     doubles: u64,
-    statements: Vec<String>,
-    unreadable: u64,
+    refused: Refused,
 }
 
 impl Reader {
     fn new() -> Self {
         Self {
             stacks: NamedStacks::new(1),
-            names: FxHashMap::default(),
+            names: Spellings::default(),
             before: Vec::new(),
             ends: Vec::new(),
             read: 0,
             doubles: 0,
-            statements: Vec::new(),
-            unreadable: 0,
+            refused: Refused::default(),
         }
     }
 
@@ -77,12 +71,12 @@ impl Reader {
             return Ok(());
         }
         let Some((stack, weight)) = split(line) else {
-            self.refuse(number, "has no weight");
+            self.refused.line(number, "has no weight");
             return Ok(());
         };
         self.doubles += u64::from(stack.contains(';') && split(stack).is_some());
         let Some(weight) = whole(weight) else {
-            self.refuse(number, "has a weight that is no whole number from 0 to 2^64");
+            self.refused.line(number, "has a weight that is no whole number from 0 to 2^64");
             return Ok(());
         };
         let too_much = |source| TextError::TooMuch { line: number, source };
@@ -90,13 +84,6 @@ impl Reader {
         self.stacks.add(node, 0, 0, [weight]).map_err(too_much)?;
         self.read += 1;
         Ok(())
-    }
-
-    fn refuse(&mut self, number: u64, why: &str) {
-        self.unreadable += 1;
-        if self.unreadable <= SAID {
-            self.statements.push(format!("line {number} {why}"));
-        }
     }
 
     /// The call path of a stack.
@@ -121,24 +108,16 @@ impl Reader {
     }
 
     fn frame(&mut self, spelled: &str) -> Result<FrameId, TooMuch> {
-        if let Some(id) = self.names.get(spelled) {
-            return Ok(*id);
-        }
-        let id = self.stacks.frame(frame_of(spelled))?;
-        self.names.insert(spelled.to_owned(), id);
-        Ok(id)
+        self.names.id(&mut self.stacks, &[spelled], || frame_of(spelled))
     }
 
-    fn finish(mut self, path: &Path) -> Result<Named, TextError> {
+    fn finish(self, path: &Path) -> Result<Named, TextError> {
         if self.read == 0 {
             return Err(TextError::NoStack);
         }
         // Lines of difffolded.pl have a weight before and one after; neither alone would be right.
         if self.doubles == self.read {
             return Err(TextError::Comparison);
-        }
-        if self.unreadable > SAID {
-            self.statements.push(format!("{} more lines cannot be read", self.unreadable - SAID));
         }
         let facts = Facts {
             kind: NamedKind::Folded,
@@ -147,7 +126,7 @@ impl Reader {
         };
         let whole = |source| TextError::TooMuch { line: 0, source };
         let mut named = self.stacks.finish(path, facts).map_err(whole)?;
-        named.statements = self.statements;
+        named.statements = self.refused.statements();
         Ok(named)
     }
 }

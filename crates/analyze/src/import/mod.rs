@@ -1,8 +1,10 @@
 //! Opens inputs, whatever they are, as recordings: tables, and data blocks that stream through.
 
+mod dtrace;
 mod folded;
 mod named;
 mod open;
+mod outline;
 mod perf_data;
 mod perf_script;
 mod pprof;

@@ -1,4 +1,4 @@
-//! Inputs whose stacks have names already: pprof, folded stacks, `perf script` text.
+//! Inputs whose stacks have names already: pprof, and what other tools print.
 //!
 //! They join at the call tree. What they say of themselves differs, and is often little: everything that
 //! may be unknown is an `Option`, and nothing is made up in its place.
@@ -11,20 +11,23 @@ use rustc_hash::FxHashMap;
 use crate::Error;
 use crate::measure::Measure;
 
-/// Different call paths at most; beyond that memory would exceed what hostile inputs may take.
-const MOST_PATHS: usize = 4 << 20;
+/// Memory that one input may take until its picture is drawn.
+const MOST_MEMORY_BYTES: usize = 384 << 20;
 
-/// Different stacks at most: call paths and what samples were labelled with.
-const MOST_STACKS: usize = 2 << 20;
+/// What a frame takes beside its text, from here to totals and pictures: measured with a million.
+const FRAME_BYTES: usize = 1100;
+
+/// The same of a call path.
+const PATH_BYTES: usize = 110;
+
+/// The same of a stack: a call path and what samples were labelled with.
+const STACK_BYTES: usize = 120;
 
 /// Frames of all stacks together at most, each stack written out.
 const MOST_STEPS: u64 = 1 << 28;
 
-/// Bytes of all names together at most, and of all labels.
-const MOST_TEXT_BYTES: usize = 96 << 20;
-
 /// Frames of one stack at most; what is deeper is one marker.
-const DEEPEST: u32 = 16 << 10;
+pub const DEEPEST: u32 = 16 << 10;
 
 /// What kind of input it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +38,16 @@ pub enum NamedKind {
     Folded,
     /// What `perf script` prints.
     PerfScript,
+    /// What DTrace prints of an aggregation over stacks.
+    Dtrace,
+    /// The report of macOS `sample`.
+    Sample,
+    /// Intel VTune's top-down report.
+    Vtune,
+    /// The call tree of Visual Studio's profiler.
+    VisualStudio,
+    /// The `.prof` file of a program that GHC compiled.
+    GhcProf,
 }
 
 impl NamedKind {
@@ -45,6 +58,11 @@ impl NamedKind {
             Self::Pprof => "pprof",
             Self::Folded => "folded stacks",
             Self::PerfScript => "text of perf script",
+            Self::Dtrace => "stacks of DTrace",
+            Self::Sample => "report of sample",
+            Self::Vtune => "top-down report of VTune",
+            Self::VisualStudio => "call tree of Visual Studio",
+            Self::GhcProf => "cost centres of GHC",
         }
     }
 }
@@ -110,7 +128,7 @@ pub struct NamedStacks {
     row_of: FxHashMap<(u32, u32), u32>,
     weights: Vec<u64>,
     measures: usize,
-    text_bytes: usize,
+    memory_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,18 +141,12 @@ struct Row {
 /// Why an input cannot be held: `None` of it is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TooMuch {
-    /// More call paths than memory is set aside for.
-    #[error("it has more than {MOST_PATHS} different call paths")]
-    Paths,
-    /// More stacks than memory is set aside for.
-    #[error("it has more than {MOST_STACKS} different stacks and labels")]
-    Stacks,
+    /// More functions, call paths, stacks or text than memory is set aside for.
+    #[error("its functions, stacks and labels take more than {} MiB of memory", MOST_MEMORY_BYTES >> 20)]
+    Memory,
     /// Its stacks, each written out, are longer than anything a recorder makes.
     #[error("its stacks have more than {MOST_STEPS} frames together")]
     Steps,
-    /// More text than memory is set aside for.
-    #[error("its names and labels have more than {MOST_TEXT_BYTES} bytes")]
-    Text,
     /// Weights that exceed 64 bits.
     #[error("its weights add up to more than 64 bits hold")]
     Weight,
@@ -157,29 +169,30 @@ impl NamedStacks {
             row_of: FxHashMap::default(),
             weights: Vec::new(),
             measures,
-            text_bytes: 0,
+            memory_bytes: 0,
         }
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), TooMuch> {
-        self.text_bytes = self.text_bytes.saturating_add(bytes);
-        if self.text_bytes > MOST_TEXT_BYTES { Err(TooMuch::Text) } else { Ok(()) }
+        self.memory_bytes = self.memory_bytes.saturating_add(bytes);
+        if self.memory_bytes > MOST_MEMORY_BYTES { Err(TooMuch::Memory) } else { Ok(()) }
     }
 
     /// The number of a frame that call paths are made of. Whoever asks again keeps it.
     ///
     /// # Errors
-    /// [`TooMuch::Text`].
+    /// [`TooMuch::Memory`].
     pub fn frame(&mut self, frame: Frame) -> Result<FrameId, TooMuch> {
         let file = frame.file.as_ref().map_or(0, |file| file.len());
-        self.charge(frame.name.len() + frame.raw_name.len() + frame.module.len() + file)?;
+        let text = frame.name.len() + frame.raw_name.len() + frame.module.len() + file;
+        self.charge(FRAME_BYTES + text)?;
         Ok(self.paths.frames.intern(frame))
     }
 
     /// The call path that leads from `parent` (0: none) to `frame`. Too deep, it ends in a marker.
     ///
     /// # Errors
-    /// [`TooMuch::Paths`].
+    /// [`TooMuch::Memory`].
     pub fn child(&mut self, parent: u32, frame: FrameId) -> Result<u32, TooMuch> {
         let depth = self.depths[parent as usize];
         if depth > DEEPEST {
@@ -188,9 +201,7 @@ impl NamedStacks {
         let frame = if depth == DEEPEST { self.truncated } else { frame };
         let node = self.paths.child(parent, frame);
         if node as usize == self.depths.len() {
-            if self.depths.len() > MOST_PATHS {
-                return Err(TooMuch::Paths);
-            }
+            self.charge(PATH_BYTES)?;
             self.depths.push(depth + 1);
         }
         Ok(node)
@@ -199,7 +210,7 @@ impl NamedStacks {
     /// The number of a set of labels; 0 of an empty one.
     ///
     /// # Errors
-    /// [`TooMuch::Text`].
+    /// [`TooMuch::Memory`].
     pub fn labels(&mut self, labels: LabelSet) -> Result<u32, TooMuch> {
         if labels.keys.is_empty() {
             return Ok(0);
@@ -219,7 +230,7 @@ impl NamedStacks {
     /// Adds the weights of a stack that ends at `node`.
     ///
     /// # Errors
-    /// [`TooMuch::Weight`], [`TooMuch::Stacks`].
+    /// [`TooMuch::Weight`], [`TooMuch::Memory`].
     pub fn add(
         &mut self,
         node: u32,
@@ -230,9 +241,7 @@ impl NamedStacks {
         let next = self.rows.len() as u32;
         let row = *self.row_of.entry((node, labels)).or_insert(next);
         if row == next {
-            if self.rows.len() >= MOST_STACKS {
-                return Err(TooMuch::Stacks);
-            }
+            self.charge(STACK_BYTES + 8 * self.measures)?;
             self.rows.push(Row { node, labels, samples: 0 });
             self.weights.resize(self.weights.len() + self.measures, 0);
         }
@@ -379,5 +388,26 @@ mod tests {
         assert_eq!(stacks.paths.path(node).len() as u32, DEEPEST + 1);
         assert_eq!(stacks.paths.path(node).last(), Some(&stacks.truncated));
         assert_eq!(stacks.finish(Path::new("x"), facts()).unwrap_err(), TooMuch::Weight);
+    }
+
+    #[test]
+    fn memory_is_bounded_by_what_is_kept_of_an_input() {
+        let mut stacks = NamedStacks::new(1);
+        let mut frames = 0;
+        let failed = loop {
+            let frame = stacks.frame(Frame::new(&format!("f{frames}"), "", FrameKind::User));
+            match frame.and_then(|frame| stacks.child(0, frame)) {
+                Ok(_) => frames += 1,
+                Err(failed) => break failed,
+            }
+        };
+        assert_eq!(failed, TooMuch::Memory);
+        let each = FRAME_BYTES + PATH_BYTES;
+        assert!(frames < MOST_MEMORY_BYTES / each && frames > MOST_MEMORY_BYTES / (each + 20));
+        // Long names count with their length, written twice.
+        let mut stacks = NamedStacks::new(1);
+        let long = "f".repeat(MOST_MEMORY_BYTES / 2);
+        let frame = stacks.frame(Frame::new(&long, "", FrameKind::User));
+        assert_eq!(frame, Err(TooMuch::Memory));
     }
 }

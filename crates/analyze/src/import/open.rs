@@ -9,8 +9,9 @@ use flate2::read::MultiGzDecoder;
 
 use super::named::Named;
 use super::perf_data::{self, Imported, PerfDataError};
-use super::{Recording, folded, perf_script, pprof};
+use super::{Recording, dtrace, folded, outline, perf_script, pprof};
 use crate::Error;
+use crate::locate::is_packed;
 
 /// An opened input.
 #[derive(Debug)]
@@ -34,7 +35,20 @@ enum Content {
     Gzip,
     Folded,
     PerfScript,
+    Dtrace,
+    Outline(outline::Tool),
+    Packed,
     Other(&'static str),
+}
+
+impl Content {
+    /// Whether it is read as `named` reads: texts, and whatever is compressed with gzip.
+    fn has_names(&self) -> bool {
+        matches!(
+            self,
+            Self::Gzip | Self::Folded | Self::PerfScript | Self::Dtrace | Self::Outline(_)
+        )
+    }
 }
 
 fn recognise(head: &[u8]) -> Content {
@@ -44,6 +58,10 @@ fn recognise(head: &[u8]) -> Content {
         [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Content::Archive,
         [0x1f, 0x8b, ..] => Content::Gzip,
         _ if perf_data::is_perf_data(head) => Content::PerfData,
+        _ if is_packed(head) => Content::Packed,
+        _ if is_xctrace(head) => {
+            Content::Other("is an export of Instruments, which `inferno-collapse-xctrace` folds")
+        }
         _ if head.starts_with(b"<svg") || head.starts_with(b"<?xml") => {
             Content::Other("is a picture")
         }
@@ -51,10 +69,16 @@ fn recognise(head: &[u8]) -> Content {
             let text = String::from_utf8_lossy(head);
             let mut lines = text.lines().filter(|line| !line.trim().is_empty());
             let first = lines.find(|line| !line.starts_with('#')).unwrap_or_default();
-            match first {
-                line if perf_script::is_header(line) => Content::PerfScript,
-                line if folded::is_folded(line) => Content::Folded,
-                _ => Content::Other("is text, and no stacks are in it"),
+            if perf_script::is_header(first) {
+                Content::PerfScript
+            } else if let Some(tool) = outline::recognise(&text) {
+                Content::Outline(tool)
+            } else if dtrace::is_dtrace(&text) {
+                Content::Dtrace
+            } else if folded::is_folded(first) {
+                Content::Folded
+            } else {
+                Content::Other("is text, and no stacks are in it")
             }
         }
         _ => Content::Other("begins like none"),
@@ -64,6 +88,12 @@ fn recognise(head: &[u8]) -> Content {
 /// Whether there are no control characters but those of text.
 fn is_text(head: &[u8]) -> bool {
     head.iter().all(|b| *b >= 0x20 || matches!(b, b'\t' | b'\n' | b'\r' | 0x1b))
+}
+
+/// Instruments' tables as `xctrace export` writes them.
+fn is_xctrace(head: &[u8]) -> bool {
+    let name = b"<trace-query-result>";
+    head.starts_with(b"<?xml") && head.windows(name.len()).take(1024).any(|bytes| bytes == name)
 }
 
 fn read_head(input: &mut impl Read) -> std::io::Result<Vec<u8>> {
@@ -95,7 +125,7 @@ impl Opened {
         file.rewind().map_err(failed)?;
         match recognise(&head) {
             Content::PerfData => imported(path, perf_data::import_file(buffered(file))),
-            Content::Gzip | Content::Folded | Content::PerfScript => named(path, &head, &mut file),
+            content if content.has_names() => named(path, &head, &mut file),
             content => {
                 let mut again = file.try_clone().map_err(failed)?;
                 match archive_or(path, content, Archive::open(file)) {
@@ -117,9 +147,7 @@ impl Opened {
         let head = &bytes[..bytes.len().min(HEAD_BYTES as usize)];
         match recognise(head) {
             Content::PerfData => imported(name, perf_data::import_file(Cursor::new(bytes))),
-            Content::Gzip | Content::Folded | Content::PerfScript => {
-                named(name, head, &mut Cursor::new(&bytes))
-            }
+            content if content.has_names() => named(name, head, &mut Cursor::new(&bytes)),
             Content::Other(_)
                 if pprof::is_pprof(head) && Archive::from_bytes(bytes.clone()).is_err() =>
             {
@@ -138,7 +166,7 @@ impl Opened {
         if perf_data::is_perf_pipe(&head) {
             return imported(name, perf_data::import_pipe(buffered(whole)));
         }
-        if let Content::Gzip | Content::Folded | Content::PerfScript = recognise(&head) {
+        if recognise(&head).has_names() {
             return named(name, &head, &mut whole);
         }
         let mut bytes = Vec::new();
@@ -178,19 +206,22 @@ fn archive_or(
         (Ok(archive), _) => {
             Ok(Opened::Recording(Box::new(Recording::new(path, archive, Vec::new()))))
         }
+        (Err(_), Content::Packed) => Err(Error::Packed { path }),
         (Err(_), Content::Other(found)) => Err(Error::NotARecording { path, found }),
         (Err(source), _) => Err(Error::Archive { path, source }),
     }
 }
 
-/// Texts, and whatever is compressed with gzip.
 fn named(path: &Path, head: &[u8], input: &mut dyn Read) -> Result<Opened, Error> {
     let text = |source| Error::Text { path: path.into(), source };
     let imported = match recognise(head) {
         Content::Folded => folded::import(path, buffered(input)).map_err(text)?,
         Content::PerfScript => perf_script::import(path, buffered(input)).map_err(text)?,
+        Content::Dtrace => dtrace::import(path, buffered(input)).map_err(text)?,
+        Content::Outline(tool) => outline::import(path, tool, buffered(input)).map_err(text)?,
         Content::Gzip => return inflated(path, input),
         Content::Other(found) => return Err(Error::NotARecording { path: path.into(), found }),
+        Content::Packed => return Err(Error::Packed { path: path.into() }),
         Content::Archive | Content::PerfData => {
             let found = "is compressed with gzip; inflate it";
             return Err(Error::NotARecording { path: path.into(), found });

@@ -17,10 +17,9 @@ use std::path::Path;
 pub use self::lines::is_header;
 use self::lines::{Header, INLINED, frame_line, header};
 use profile::{Frame, FrameId, FrameKind, LabelSet};
-use rustc_hash::FxHashMap;
 
 use super::named::{Facts, Named, NamedKind, NamedStacks, TooMuch};
-use super::spelling::frame_of;
+use super::spelling::{Spellings, frame_in};
 use super::text::{Lines, TextError};
 use crate::measure::{Measure, Quantity};
 use crate::wording::counted;
@@ -65,7 +64,7 @@ struct Event {
 
 struct Reader {
     stacks: NamedStacks,
-    names: FxHashMap<String, FrameId>,
+    names: Spellings,
     events: Vec<Event>,
     sample: Option<Sample>,
     /// Whether the sample that is being read is left out.
@@ -81,7 +80,7 @@ impl Default for Reader {
     fn default() -> Self {
         Self {
             stacks: NamedStacks::new(MOST_EVENTS),
-            names: FxHashMap::default(),
+            names: Spellings::default(),
             events: Vec::new(),
             sample: None,
             skipping: false,
@@ -203,13 +202,8 @@ impl Reader {
         mark: &str,
         frame: impl Fn(&str, &str) -> Frame,
     ) -> Result<FrameId, TooMuch> {
-        let key = format!("{spelled}\n{module}\n{mark}");
-        if let Some(id) = self.names.get(&key) {
-            return Ok(*id);
-        }
-        let id = self.stacks.frame(frame(spelled, module))?;
-        self.names.insert(key, id);
-        Ok(id)
+        let key = [spelled, module, mark];
+        self.names.id(&mut self.stacks, &key, || frame(spelled, module))
     }
 
     fn end_sample(&mut self) -> Result<(), TooMuch> {
@@ -271,15 +265,7 @@ impl Reader {
 
 fn named_frame(symbol: &str, path: &str) -> Frame {
     let (module, kind) = module_of(path);
-    let spelled = frame_of(symbol);
-    match spelled.kind {
-        FrameKind::NoName(_) if module.is_empty() => spelled,
-        FrameKind::NoName(_) => {
-            let name = format!("[{}]", module.trim_matches(['[', ']']));
-            Frame::new(&name, &module, spelled.kind)
-        }
-        _ => Frame { module: module.as_str().into(), kind, ..spelled },
-    }
+    frame_in(symbol, &module, kind)
 }
 
 /// A module as recordings of our own call it, and what its code is.

@@ -1,6 +1,45 @@
 //! How tools spell frames: what a name says beside the name.
 
-use profile::{Frame, FrameKind, NoName};
+use profile::{Frame, FrameId, FrameKind, NoName};
+use rustc_hash::FxHashMap;
+
+use super::named::{NamedStacks, TooMuch};
+
+/// The frames that were met, by all that the input says of them.
+#[derive(Debug, Default)]
+pub struct Spellings {
+    ids: FxHashMap<String, FrameId>,
+    /// Kept for its memory.
+    key: String,
+}
+
+impl Spellings {
+    /// The number of a frame: of the one that was spelled the same before, or else of `frame`.
+    ///
+    /// # Errors
+    /// [`TooMuch::Memory`].
+    pub fn id(
+        &mut self,
+        stacks: &mut NamedStacks,
+        spelled: &[&str],
+        frame: impl FnOnce() -> Frame,
+    ) -> Result<FrameId, TooMuch> {
+        self.key.clear();
+        for part in spelled {
+            self.key.push_str(part);
+            self.key.push('\n');
+        }
+        if let Some(id) = self.ids.get(&self.key) {
+            return Ok(*id);
+        }
+        let id = stacks.frame(frame())?;
+        self.ids.insert(self.key.clone(), id);
+        Ok(id)
+    }
+}
+
+/// What stands for a stack of which nothing is known.
+pub const NO_STACK: &str = "[no stack]";
 
 /// A frame as folded stacks spell it: `_[k]` kernel, `_[j]` compiled at run time, `_[i]` inlined; what
 /// stands in brackets is a marker of ours, or code without a name.
@@ -26,19 +65,41 @@ pub fn frame_of(spelled: &str) -> Frame {
     Frame { inlined, ..Frame::new(shown, "", kind) }
 }
 
+/// A frame of code in a module. What has no name is called by its module.
+#[must_use]
+pub fn frame_in(spelled: &str, module: &str, kind: FrameKind) -> Frame {
+    let frame = frame_of(spelled);
+    match frame.kind {
+        FrameKind::NoName(_) if module.is_empty() => frame,
+        FrameKind::NoName(_) => {
+            let name = format!("[{}]", module.trim_matches(['[', ']']));
+            Frame::new(&name, module, frame.kind)
+        }
+        _ => Frame { module: module.into(), kind, ..frame },
+    }
+}
+
+/// What code in a module is, as far as the module's name says it.
+#[must_use]
+pub fn kind_of_module(module: &str) -> FrameKind {
+    let is_library = [".so", ".dylib", ".dll", ".DLL"].iter().any(|end| module.contains(end));
+    if is_library { FrameKind::Library } else { FrameKind::User }
+}
+
 /// The markers that this program writes where something is missing of a stack.
 fn is_marker(name: &str) -> bool {
     name == crate::stacks::CALLER_SKIPPED
         || name == crate::stacks::LOST
-        || name == "[no stack]"
+        || name == NO_STACK
         || (name.starts_with("[truncated") && name.ends_with(']'))
 }
 
-/// "[unknown]", "[libc.so.6]", "??", an address.
+/// "[unknown]", "[libc.so.6]", "??", macOS' "???", an address.
 fn is_nameless(name: &str) -> bool {
     let digits = name.strip_prefix("0x").unwrap_or_default();
     name.is_empty()
         || name == "??"
+        || name == "???"
         || (name.starts_with('[') && name.ends_with(']'))
         || (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }

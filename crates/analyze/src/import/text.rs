@@ -1,4 +1,4 @@
-//! Lines of text inputs, whatever they are made of.
+//! Lines of text inputs, whatever they are made of, and what is said of those that cannot be read.
 
 use std::io::{self, BufRead, Read};
 
@@ -75,5 +75,67 @@ impl<R: BufRead> Lines<R> {
         self.text.clear();
         self.text.push_str(&String::from_utf8_lossy(&self.bytes[..end]));
         Ok(Some((line, &self.text)))
+    }
+}
+
+/// Lines that could not be read: the first ones are named, what is beyond is counted.
+#[derive(Debug, Default)]
+pub struct Refused {
+    statements: Vec<String>,
+    lines: u64,
+}
+
+/// Lines that are named.
+const NAMED_LINES: u64 = 3;
+
+impl Refused {
+    /// Takes note of a line and of why it is left out.
+    pub fn line(&mut self, number: u64, why: &str) {
+        self.lines += 1;
+        if self.lines <= NAMED_LINES {
+            self.statements.push(format!("line {number} {why}"));
+        }
+    }
+
+    /// A sentence each.
+    #[must_use]
+    pub fn statements(mut self) -> Vec<String> {
+        if self.lines > NAMED_LINES {
+            self.statements.push(format!("{} more lines cannot be read", self.lines - NAMED_LINES));
+        }
+        self.statements
+    }
+}
+
+/// A decimal number as a whole number of its `digits`th decimals: "0.25" in thousandths is 250. What is
+/// finer is cut off.
+#[must_use]
+pub fn fixed_point(text: &str, digits: u32) -> Option<u64> {
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if whole.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return None;
+    }
+    let fraction = fraction.get(..digits as usize).unwrap_or(fraction);
+    let scale = 10u64.checked_pow(digits.checked_sub(fraction.len() as u32)?)?;
+    let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<u64>().ok()? };
+    let whole: u64 = whole.parse().ok()?;
+    whole.checked_mul(10u64.checked_pow(digits)?)?.checked_add(fraction.checked_mul(scale)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_whole_numbers_of_their_last_place() {
+        assert_eq!(fixed_point("5180.123456", 9), Some(5_180_123_456_000));
+        assert_eq!(fixed_point("12", 1), Some(120));
+        assert_eq!(fixed_point("12.", 1), Some(120));
+        assert_eq!(fixed_point("0.19", 1), Some(1));
+        assert_eq!(fixed_point("18446744073709551615", 0), Some(u64::MAX));
+        for bad in ["", ".5", "-1", "1e3", "1,5", "18446744073.709551616", "99999999999999999999"] {
+            assert_eq!(fixed_point(bad, 9), None, "{bad}");
+        }
     }
 }

@@ -11,6 +11,7 @@ mod debuginfod;
 mod index;
 mod lacking;
 mod open;
+mod packed;
 mod perf_cache;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use debuginfod::{
 };
 pub use index::Index;
 pub use open::MappedFile;
+pub use packed::{is_packed, is_packed_file};
 
 /// Where to look for files.
 #[derive(Clone, Default, Debug)]

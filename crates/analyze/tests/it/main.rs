@@ -13,6 +13,7 @@ mod made;
 mod named;
 mod perf_data;
 mod pprof;
+mod printed;
 mod summary;
 mod testdata;
 mod unwind;

@@ -13,6 +13,7 @@ use inferno::collapse::perf::{Folder, Options};
 use profile::EventId;
 use rayon::iter::ParallelIterator;
 
+use crate::made::Desk;
 use crate::testdata::{case, command, golden, printed};
 
 const RECORDINGS: [&str; 4] = ["fp.data", "pipe.data", "events.data", "dwarf.data"];
@@ -198,4 +199,26 @@ fn samples_whose_weights_no_number_holds_are_counted_as_lost() {
     let bad: u64 = recording.end_ledger().iter().map(|line| line.dropped_total()).sum();
     let rows = read("fp.data", forged).unwrap();
     assert!(bad >= 1 && rows + bad == read("fp.data", bytes("fp.data")).unwrap(), "{bad} {rows}");
+}
+
+#[test]
+fn what_perf_archive_packed_is_told_how_to_unpack() {
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).unwrap();
+    let desk = Desk::with(&[
+        ("perf.data", bytes("fp.data")),
+        ("perf.data.tar.bz2", b"BZh91AY&SY".to_vec()),
+        ("perf.tar", tar),
+        ("perf.tar.gz", gzip.finish().unwrap()),
+    ]);
+    for packed in ["perf.data.tar.bz2", "perf.tar", "perf.tar.gz"] {
+        for arguments in [packed.to_owned(), format!("perf.data --debug-dir {packed}")] {
+            let ran = desk.analyze(&format!("{arguments} -o -"));
+            assert_eq!(ran.status, 2, "{}", ran.stdout);
+            let unpack = format!("mkdir -p ~/.debug && tar xf {packed} -C ~/.debug");
+            assert!(ran.stderr.contains(&unpack), "{arguments}: {}", ran.stderr);
+        }
+    }
 }

@@ -17,7 +17,7 @@ fn word(words: u32, value: KeptValue) -> Kept {
 /// at the stack pointer says so. `more` further words are of no use.
 fn skipped(run: &mut Made, more: u64) {
     let serve = code(run.server, run.code("serve>wait_events"));
-    let mut slice = Slice { looked_at_words: 4, kept: vec![word(0, serve)] };
+    let mut slice = Slice { looked_at_words: 4, kept: vec![word(0, serve)], other: None };
     slice.kept.extend((0..more).map(|n| word(n as u32 + 1, KeptValue::Stack(16 + 8 * n))));
     let stack = run.sliced("_start>main main>serve wait_events", StackEnd::Complete, &slice);
     run.ran_in("server", stack, 10);
@@ -36,6 +36,7 @@ fn broken(run: &mut Made) {
             word(2, caller(run, "main>serve")),
             word(4, caller(run, "_start>main")),
         ],
+        other: None,
     };
     let stack = run.sliced("wait_events", StackEnd::NotCode, &slice);
     run.ran_in("server", stack, 30);
@@ -92,7 +93,7 @@ fn without_the_file_stacks_stay_as_recorded_and_the_bill_says_what_it_would_mend
 fn a_slice_that_is_too_short_says_so() {
     let mut run = Made::new();
     let serve = code(run.server, run.code("serve>wait_events"));
-    let slice = Slice { looked_at_words: 2, kept: vec![word(0, serve)] };
+    let slice = Slice { looked_at_words: 2, kept: vec![word(0, serve)], other: None };
     let stack = run.sliced("wait_events", StackEnd::NotCode, &slice);
     run.ran_in("server", stack, 10);
     let desk = Desk::with(&[("run.arc", run.finish())]);

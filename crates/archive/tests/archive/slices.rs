@@ -10,15 +10,22 @@ use rayon::iter::ParallelIterator;
 use crate::recipe::{START_NS, end_at, facts, flush};
 
 /// (code, address or target) by place, ascending.
-type RawSlice = (u32, std::collections::BTreeMap<u32, (bool, u64)>);
+type RawWords = (u32, std::collections::BTreeMap<u32, (bool, u64)>);
+/// Of the stack that the thread stands on, and of the other one.
+type RawSlice = (RawWords, Option<RawWords>);
 
-fn slice(module: ModuleId, raw: &RawSlice) -> Slice {
+fn slice(module: ModuleId, (own, other): &RawSlice) -> Slice {
+    let other = other.as_ref().map(|other| Box::new(words(module, other)));
+    Slice { other, ..words(module, own) }
+}
+
+fn words(module: ModuleId, raw: &RawWords) -> Slice {
     let value = |(code, value): (bool, u64)| match code {
         true => KeptValue::Code { module, address: value },
         false => KeptValue::Stack(value),
     };
     let kept = raw.1.iter().map(|(place, v)| Kept { place: *place, value: value(*v) }).collect();
-    Slice { looked_at_words: raw.0, kept }
+    Slice { looked_at_words: raw.0, kept, other: None }
 }
 
 /// One epoch for each list of slices; each slice gets a stack of its own, all of one path.
@@ -54,6 +61,10 @@ fn read(archive: &Archive) -> (Vec<(StackId, Slice)>, usize) {
 }
 
 fn raw_slice() -> impl Strategy<Value = RawSlice> {
+    (raw_words(), prop::option::of(raw_words()))
+}
+
+fn raw_words() -> impl Strategy<Value = RawWords> {
     let place = prop_oneof![0..40u32, 0..9000u32, any::<u32>()];
     let value = prop_oneof![0..70_000u64, any::<u64>()];
     (any::<u32>(), prop::collection::btree_map(place, (any::<bool>(), value), 0..40))
@@ -80,7 +91,7 @@ proptest! {
 
 #[test]
 fn a_damaged_block_loses_its_own_slices_and_is_said() {
-    let raw = |value| (8, [(6, (false, value)), (33, (true, value))].into());
+    let raw = |value| ((8, [(6, (false, value)), (33, (true, value))].into()), None);
     let bytes = write(&[(0..5u64).map(raw).collect()]);
     let headers: Vec<usize> = (0..bytes.len() - 5)
         .filter(|at| bytes[*at..].starts_with(b"FARC") && bytes[at + 4] == 3)
@@ -98,7 +109,7 @@ fn a_damaged_block_loses_its_own_slices_and_is_said() {
 
 #[test]
 fn slices_of_lost_stacks_are_left_out() {
-    let bytes = write(&[vec![(8, [(6, (false, 16)), (33, (true, 0x40))].into())]]);
+    let bytes = write(&[vec![((8, [(6, (false, 16)), (33, (true, 0x40))].into()), None)]]);
     // The second Defs frame defines module, path and stacks.
     let defs: Vec<usize> = (0..bytes.len() - 5)
         .filter(|at| bytes[*at..].starts_with(b"FARC") && bytes[at + 4] == 1)

@@ -9,9 +9,10 @@
 #define FLAMEARC_RECORD_H
 
 /* Changed with every change of struct record_header; user space refuses any other. */
-#define RECORD_LAYOUT 5
-/* Of struct more_stack, at the same place. */
+#define RECORD_LAYOUT 6
+/* Of struct more_stack, at the same place: it goes on with the stack of a sample, or has the thread's other one. */
 #define MORE_STACK_LAYOUT (1u << 31 | RECORD_LAYOUT)
+#define OTHER_STACK_LAYOUT (1u << 30 | RECORD_LAYOUT)
 
 /* The default of kernel.perf_event_max_stack; bpf_get_stack() gives no more whatever we ask. */
 #define MAX_FRAMES 127
@@ -45,6 +46,7 @@ enum walk_end {
  *   goroutine_bytes  of a Go program: what the thread will go on with on the goroutine's stack, and its callers
  *   register_count * 8   user registers: none, or REGISTER_COUNT in the order stated there
  *   stack_bytes          user stack from sp upwards
+ *   other_stack_bytes    never written here: user space puts there what came in a record of its own
  */
 struct record_header {
 	__u64 time_ns; /* CLOCK_MONOTONIC */
@@ -53,8 +55,9 @@ struct record_header {
 	__u32 cpu;
 	__u32 tgid; /* both in the initial PID namespace */
 	__u32 tid;
-	__s32 user_bytes;
-	__s32 kernel_bytes;
+	__s16 user_bytes;
+	__s16 kernel_bytes;
+	__u32 other_stack_bytes;
 	__u8 register_count;
 	__u8 walk_ends; /* enum walk_end: low four bits of the user frames, high four of the goroutine's */
 	__u16 goroutine_bytes;
@@ -62,12 +65,14 @@ struct record_header {
 	char comm[16];
 };
 
-/* The part of a stack that goes on where the record of a sample, or another part of its stack, ended. */
+/* The part of a stack that goes on where the record of a sample, or another part of its stack, ended; or the other
+ * stack of a Go program's thread (then the record ends with what there is). */
 struct more_stack {
 	__u64 time_ns; /* the sample's; no two of a CPU have the same */
 	__u64 bytes;   /* of `stack` */
-	__u32 layout;  /* MORE_STACK_LAYOUT */
+	__u32 layout;  /* MORE_STACK_LAYOUT, OTHER_STACK_LAYOUT */
 	__u32 cpu;
+	__u64 from;    /* where in memory it is */
 	char stack[MAX_SLICE_BYTES];
 };
 

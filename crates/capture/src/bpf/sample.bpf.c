@@ -21,6 +21,8 @@
 #define WINDOW_BYTES 1024
 #define WINDOW_MASK (WINDOW_BYTES - sizeof(__u64))
 #define FRAME_BYTES 16
+/* A chain that goes 4 GiB up, or down, has gone to another stack. */
+#define LEAP_SHIFT 32
 
 /* The plain form of a map definition; the BTF form would need BTF in the object. */
 struct map_definition {
@@ -35,7 +37,15 @@ struct map_definition {
 struct walk {
 	__u64 pointer;  /* to its second frame */
 	__u64 whole_to; /* the frame up to which it may have skipped callers; 0: none is known to be missing */
+	__u64 leaps;    /* not 0: it went from one stack to another */
 	__u8 end;       /* enum walk_end */
+};
+
+/* Where a goroutine goes on. */
+struct go_on {
+	__u64 sp; /* 0: it runs */
+	__u64 pc;
+	__u64 frame; /* 0: it has none */
 };
 
 struct scratch {
@@ -49,8 +59,12 @@ struct scratch {
 	struct roots roots;
 	struct walk user;
 	struct walk goroutine;
-	/* Where a Go program's thread went over to its own stack: nothing above belongs to what runs. 0: it did not. */
-	__u64 switched_at;
+	struct go_on go_on;
+	/* Go: where the stack ends on which the thread stands, or where it was switched to. 0: not known. */
+	__u64 stack_end;
+	/* Go code that C code called: from where on the callers stand on the thread's other stack. 0: it is not so. */
+	__u64 other_from;
+	__u64 other_bytes;
 	/* Of the stack, what the record has no room for. */
 	__u64 more_from;
 	__u64 more_bytes;
@@ -118,6 +132,7 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct record_header, tid),
 	offsetof(struct record_header, user_bytes),
 	offsetof(struct record_header, kernel_bytes),
+	offsetof(struct record_header, other_stack_bytes),
 	offsetof(struct record_header, register_count),
 	offsetof(struct record_header, walk_ends),
 	offsetof(struct record_header, goroutine_bytes),
@@ -128,6 +143,7 @@ const __u32 record_layout[] SEC("layout") = {
 	offsetof(struct more_stack, bytes),
 	offsetof(struct more_stack, layout),
 	offsetof(struct more_stack, cpu),
+	offsetof(struct more_stack, from),
 	offsetof(struct more_stack, stack),
 	sizeof(struct counters),
 	offsetof(struct counters, fired),
@@ -259,8 +275,8 @@ static __always_inline __u64 is_frameless(const struct roots *known, __u64 addre
  * goes through arbitrary memory. */
 static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct scratch *record)
 {
-	__u64 window_start = 0, window_bytes = 0, address, *frame, whole_to = 0, skips = 0;
-	__u64 pointer = *(volatile __u64 *)&walk->pointer;
+	__u64 window_bytes = 0, address, *frame, whole_to = 0, skips = 0, leaps = 0;
+	__u64 pointer = *(volatile __u64 *)&walk->pointer, window_start = 0, first = pointer;
 	int i;
 
 	walk->end = USER_END_LIMIT;
@@ -283,6 +299,7 @@ static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct s
 		}
 		/* Code without frame pointers that does not end the chain: its callers stand below this frame. */
 		whole_to += (pointer - whole_to) & -skips;
+		leaps |= pointer ^ first;
 		/* The window has room for one word more than the mask lets through. */
 		frame = (__u64 *)((char *)record->window + ((pointer - window_start) & WINDOW_MASK));
 		pointer = frame[0];
@@ -295,6 +312,7 @@ static __always_inline long follow_frames(struct walk *walk, __u64 *to, struct s
 		skips = is_frameless(&record->roots, address);
 	}
 	walk->whole_to = whole_to;
+	walk->leaps = leaps >> LEAP_SHIFT;
 	return i * sizeof(__u64);
 }
 
@@ -364,7 +382,7 @@ static __always_inline __u32 wanted_stack(const struct pt_regs *regs, struct scr
 
 	if (regs->rsp % sizeof(__u64))
 		return 0;
-	near = record->switched_at - regs->rsp;
+	near = record->stack_end - regs->rsp;
 	if (near < config.deep_slice_bytes && near % sizeof(__u64) == 0)
 		return near;
 	if (config.small_slice_bytes == config.deep_slice_bytes || !is_trusted(&record->roots, outermost))
@@ -455,6 +473,10 @@ static __always_inline __u64 walk_goroutine(struct scratch *record, __u64 *to)
 {
 	return 0;
 }
+
+static __always_inline void submit_other(struct scratch *record)
+{
+}
 #endif
 
 /* Wakes the reader only while the ring is between one and two times the wake level: by then it has
@@ -500,13 +522,14 @@ static __always_inline __u64 submit_more(const struct scratch *record, __u64 fro
 	more->time_ns = record->header.time_ns;
 	more->layout = MORE_STACK_LAYOUT;
 	more->cpu = record->header.cpu;
+	more->from = from;
 	more->bytes = done < wanted ? done : wanted;
 	bpf_ringbuf_submit(more, BPF_RB_NO_WAKEUP);
 	return done;
 }
 
-/* The rest of a deep stack, while the ring is less than half full: the rest is for the samples of others. */
-static __always_inline void continue_stack(struct scratch *record)
+/* What the record had no room for, while the ring is less than half full: the rest is for the samples of others. */
+static __always_inline void submit_stacks(struct scratch *record)
 {
 	int part;
 
@@ -519,6 +542,8 @@ static __always_inline void continue_stack(struct scratch *record)
 		record->more_from += MAX_SLICE_BYTES;
 		record->more_bytes -= MAX_SLICE_BYTES;
 	}
+	if (record->other_from && bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= 2 * (__u64)config.wake_bytes)
+		submit_other(record);
 }
 
 SEC("perf_event")
@@ -568,7 +593,9 @@ int sample(struct bpf_perf_event_data *ctx)
 	header->walk_ends = USER_END_UNKNOWN;
 	header->goroutine_bytes = 0;
 	header->stack_bytes = 0;
-	record->switched_at = 0;
+	header->other_stack_bytes = 0;
+	record->stack_end = 0;
+	record->other_from = 0;
 	record->more_bytes = 0;
 	record->is_all_stack = 0;
 	bpf_get_current_comm(header->comm, sizeof(header->comm));
@@ -581,7 +608,7 @@ int sample(struct bpf_perf_event_data *ctx)
 		header->user_bytes = bpf_get_stack(ctx, record->words, MAX_STACK_BYTES, BPF_F_USER_STACK);
 	/* Read back from memory, which the verifier does not track: it would follow the rest of the program
 	 * once for each possible length (measured: 19 ms instead of 6). */
-	user = taken(*(volatile __s32 *)&header->user_bytes);
+	user = taken(*(volatile __s16 *)&header->user_bytes);
 	header->kernel_bytes = bpf_get_stack(ctx, (char *)record->words + user, MAX_STACK_BYTES, 0);
 	kernel = taken(header->kernel_bytes);
 
@@ -592,7 +619,7 @@ int sample(struct bpf_perf_event_data *ctx)
 	}
 
 	if (!submit(count, record, sizeof(*header) + kernel + user + goroutine + slice))
-		continue_stack(record);
+		submit_stacks(record);
 	record->busy = 0;
 	return 0;
 }

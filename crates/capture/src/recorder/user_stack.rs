@@ -12,7 +12,7 @@ use crate::decode::{RawSample, WalkEnd, Words};
 use crate::elf_facts::ElfFacts;
 use crate::intern::{Callers, CallersKey};
 use crate::maps::{AddressMap, Region};
-use crate::mask::{FRAME_POINTER, Place, STACK_POINTER, mask, register};
+use crate::mask::{FRAME_POINTER, Place, STACK_POINTER, mask, mask_other, register};
 use crate::open_mapped;
 use crate::process::Process;
 use crate::world::World;
@@ -34,7 +34,7 @@ impl<W: Write> Recorder<W> {
             Some(maps) if sample.registers.len() > 0 => {
                 let needed = self.words_beside_chain(process, maps, sample, row);
                 let mut run_time_code = Vec::new();
-                let place_of = |region: &Region| {
+                let mut place_of = |region: &Region| {
                     let (place, kind) = self.place(process, region);
                     if kind == ModuleKind::Anon && !run_time_code.contains(&place.module) {
                         run_time_code.push(place.module);
@@ -42,14 +42,16 @@ impl<W: Write> Recorder<W> {
                     place
                 };
                 let stack = needed.map_or(sample.stack, |words| sample.stack.first(words));
-                mask(sample.registers, stack, maps, place_of, &mut slice);
+                mask(sample.registers, stack, maps, &mut place_of, &mut slice);
+                slice.other = mask_other(sample.other_stack, maps, &mut place_of);
                 if needed.is_some() {
                     slice.kept.retain(|kept| kept.word().is_some());
                 }
                 let (interner, writer) = (&mut self.epoch.interner, &mut self.writer);
                 let (id, is_new) = interner.sliced_stack(writer, row, &slice);
                 if is_new {
-                    self.pending_slice_words += slice.kept.len();
+                    let other = slice.other.as_ref().map_or(0, |other| other.kept.len());
+                    self.pending_slice_words += slice.kept.len() + other;
                     self.want_names(process, &slice, &run_time_code, sample.time_ns, world);
                 }
                 id
@@ -90,7 +92,8 @@ impl<W: Write> Recorder<W> {
         row: Stack,
     ) -> Option<usize> {
         let leaf = sample.user.get(0)?;
-        let region = maps.find(leaf).filter(|_| row.end == StackEnd::Complete)?;
+        let is_whole = row.end == StackEnd::Complete && sample.other_stack.len() == 0;
+        let region = maps.find(leaf).filter(|_| is_whole)?;
         let facts = region.file.facts.borrow();
         let offset = leaf.wrapping_sub(region.start).wrapping_add(region.file_offset);
         let open = || Some(open_mapped::open(process.pid, region)?.0);

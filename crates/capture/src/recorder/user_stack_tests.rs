@@ -5,7 +5,8 @@ use profile::{KeptValue, Slice};
 use rayon::iter::ParallelIterator as _;
 
 use super::*;
-use crate::decode::{decode, tests::record, tests::with_goroutine, tests::with_slice};
+use crate::decode::decode;
+use crate::decode::tests::{record, with_goroutine, with_other_stack, with_slice};
 use crate::process::{Following, Processes};
 use crate::record::{MAX_FRAMES, REGISTERS};
 use crate::recorder::tests::{Fake, OTHER, PID, module_name, record_all, recorder, stacks};
@@ -77,6 +78,30 @@ fn a_goroutine_has_a_path_of_its_own_and_the_end_is_its_end() {
     assert_eq!((rows[2].0.len(), rows[2].1), (MAX_FRAMES, StackEnd::DepthLimit));
     assert_eq!(rows[3], (vec![], StackEnd::NotCode), "nothing of it is code");
     assert_eq!(rows.len(), 4, "and so the last one is the same");
+}
+
+#[test]
+fn stacks_with_another_one_are_told_apart_by_that_too() {
+    let sample = |time_ns, other: &[u64]| {
+        let record = record((PID, PID, time_ns), "a", &[], &[0x4010]);
+        with_other_stack(with_slice(record, &registers(0x7ffc_0000), &[0x4020]), other)
+    };
+    let archive = record_all(&[
+        sample(1, &[0x6000_0000, 1, 0x4030]),
+        sample(2, &[0x6000_0000, 0x6000_1000, 0x4030]), // a pointer out of it
+        sample(3, &[0x6000_1000, 1, 0x4030]),
+        sample(4, &[0x6000_0000, 0x4030]),
+        sample(5, &[]),
+    ]);
+    let mut others = Vec::new();
+    for block in archive.slice_blocks().collect::<Vec<_>>() {
+        let place = |slice: &Slice| (slice.looked_at_words, slice.kept[0].word().unwrap());
+        block.unwrap().for_each(|_, slice| {
+            others.push((place(slice), slice.other.as_deref().map(place)));
+        });
+    }
+    others.sort_unstable();
+    assert_eq!(others, [((1, 0), None), ((1, 0), Some((1, 0))), ((1, 0), Some((2, 1)))]);
 }
 
 #[test]

@@ -11,6 +11,18 @@ use crate::unwind::{Cfa, GoSwitch, NoRule, Rule, Saved};
 const FRAME_POINTER: u8 = 6;
 const STACK_POINTER: u8 = 7;
 
+/// What `crosscall2` has saved for its caller in C where it calls Go code: so many bytes above the stack pointer,
+/// beside the frame pointer.
+const SAVED_FOR_C: [(u8, Saved); 5] = [
+    (3, Saved::At(STACK_POINTER, 24)),
+    (12, Saved::At(STACK_POINTER, 32)),
+    (13, Saved::At(STACK_POINTER, 40)),
+    (14, Saved::At(STACK_POINTER, 48)),
+    (15, Saved::At(STACK_POINTER, 56)),
+];
+/// The stack pointer is so far below the return address there, or 80 (since Go 1.22).
+const DEPTH_AT_CALL_TO_GO: i32 = 72;
+
 /// What a function of the runtime does with stacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Special {
@@ -23,12 +35,13 @@ enum Special {
 
 /// Names and what they do, from Go 1.17 to 1.27 (`src/runtime/asm_amd64.s`, `sys_linux_amd64.s`,
 /// `time_linux_amd64.s`, `race_amd64.s`, `proc.go`).
-const SPECIAL: [(&[u8], Special); 12] = [
+const SPECIAL: [(&[u8], Special); 13] = [
     (b"runtime.asmcgocall", Special::Switch(GoSwitch::Leaves)),
     (b"runtime.systemstack", Special::Switch(GoSwitch::Leaves)),
     (b"runtime.morestack", Special::Switch(GoSwitch::Parks)),
     (b"runtime.mcall", Special::Switch(GoSwitch::Parks)),
     (b"runtime.cgocallback", Special::Switch(GoSwitch::Enters)),
+    (b"crosscall2", Special::Switch(GoSwitch::CalledByC)),
     (b"runtime.execute", Special::Switch(GoSwitch::Dispatches)),
     (b"runtime.nanotime1", Special::Borrows),
     (b"runtime.walltime", Special::Borrows),
@@ -92,15 +105,18 @@ impl GoTable<'_> {
             _ => Cfa::Register(STACK_POINTER, i64::from(bytes) + 8),
         };
         let is_outermost = function.is_outermost();
+        // Functions with a frame save it below the return address (since Go 1.7).
+        let mut registers: Vec<_> =
+            has_frame.then_some((FRAME_POINTER, Saved::AtCfa(-16))).into_iter().collect();
+        if special == Some(Special::Switch(GoSwitch::CalledByC)) && bytes >= DEPTH_AT_CALL_TO_GO {
+            registers.extend(SAVED_FOR_C);
+            registers.sort_by_key(|(number, _)| *number);
+        }
         Some(Ok(Rule {
             machine,
             cfa,
             return_address: if is_outermost { Saved::Undefined } else { Saved::AtCfa(-8) },
-            // Functions with a frame save it below the return address (since Go 1.7).
-            registers: has_frame
-                .then_some((FRAME_POINTER, Saved::AtCfa(-16)))
-                .into_iter()
-                .collect(),
+            registers,
             is_signal_frame: false,
             sets_frame_pointer: has_frame,
             go_switch: match special {

@@ -34,6 +34,8 @@ pub enum GoSwitch {
     Parks,
     /// It went from the thread's stack, where C code is, to the goroutine's: the caller is on the thread's.
     Enters,
+    /// C code called it, and it calls the one that enters.
+    CalledByC,
     /// It is about to run a goroutine: the current one is that, and not whose stack was left.
     Dispatches,
 }

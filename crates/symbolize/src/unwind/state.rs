@@ -59,6 +59,38 @@ impl<'a> State<'a> {
         }
     }
 
+    /// How many steps there can be from the leaf on: each takes a word, or a link of the chain.
+    pub fn most_steps(&self) -> usize {
+        self.slice.kept.len() + self.chain.len()
+    }
+
+    /// Where the stack pointer is, in words above the sampled one, if it is known.
+    pub fn sp_words(&self) -> Option<u32> {
+        self.sp.and_then(|sp| u32::try_from(sp / 8).ok())
+    }
+
+    /// Whose code stands that many words above the sampled stack pointer.
+    pub fn code_at(&self, word: u32) -> Option<(ModuleId, u64)> {
+        match self.slice.at(Kept::place_of_word(word))? {
+            KeptValue::Code { module, address } => Some((module, address)),
+            KeptValue::Stack(_) => None,
+        }
+    }
+
+    /// Goes to a place in the stack where nothing is known of registers but that the stack pointer is there.
+    pub fn go_to(&mut self, word: u32) {
+        self.registers = [Value::Unknown; REGISTER_PLACES as usize];
+        self.sp = Some(i64::from(word) * 8);
+        self.link = None;
+    }
+
+    /// Goes to the end of a frame, above its return address, likewise; if that is not known, nothing is any more.
+    pub fn leave(&mut self, rule: &Rule) {
+        let end = Old { state: self, ip: 0 }.cfa(&rule.cfa);
+        self.go_to(0);
+        self.sp = end.ok();
+    }
+
     /// Goes on to the caller of `frame`. `Ok(None)`: it has none; `Err(None)`: the recorded chain, which
     /// was the only way, is at its end.
     pub fn caller(

@@ -13,13 +13,16 @@
 //!    ([`Step::Recorded`]).
 //!
 //! In a Go program the walk crosses to another stack where the runtime has switched ([`GoSwitch`]): what the host
-//! recorded of the goroutine is the rest.
+//! recorded of the goroutine is the rest. Where C code called Go code back, and words of both stacks were recorded,
+//! it goes up both in turns (`callbacks.rs`).
 //!
 //! Where neither helps the walk stops. What the chain still has beyond the frames that were found
 //! follows, behind a [`Step::Gap`] where its next frame need not be the caller; not where a coroutine
 //! begins, whose frame pointer may still be that of the code that made it. Where slice and chain
 //! contradict each other the rules win: the chain may have come through any register's content, the
 //! rules may not.
+
+mod callbacks;
 
 use profile::{ModuleId, Slice};
 
@@ -132,6 +135,8 @@ pub struct Walker {
     dispatches: bool,
     /// Of the last frame: what is found behind it may be of its caller. A coroutine's first function has none.
     was_called: bool,
+    /// Words of both the goroutine's and the thread's stack were recorded.
+    has_both_stacks: bool,
 }
 
 impl Walker {
@@ -143,6 +148,7 @@ impl Walker {
             frames: Vec::new(),
             dispatches: false,
             was_called: true,
+            has_both_stacks: false,
         })
     }
 
@@ -157,7 +163,15 @@ impl Walker {
         self.dispatches = false;
         let (module, address) = *recorded.path.first()?;
         self.frames.push(Frame { module, address, is_return: false, step: Step::Proven });
-        let end = self.climb(recorded.path, slice, rules);
+        let mut state = State::new(self.machine, slice, recorded.path);
+        self.has_both_stacks = slice.other.is_some();
+        let mut end = self.climb(&mut state, rules);
+        if let Some(other) = slice.other.as_deref() {
+            match self.climb_both(end, state, recorded, other, rules) {
+                Ok(end) => return Some(Walk { frames: &self.frames, end }),
+                Err(stayed) => end = stayed,
+            }
+        }
         let goroutine = if self.dispatches { &[] } else { recorded.goroutine };
         let end = match end {
             Err(_) if !goroutine.is_empty() => self.go_on(goroutine, rules),
@@ -175,7 +189,8 @@ impl Walker {
         let from = self.frames.len();
         let (module, address) = goroutine[0];
         self.frames.push(Frame { module, address, is_return: true, step: Step::Proven });
-        let end = self.climb(goroutine, &Slice::default(), rules);
+        let nothing = Slice::default();
+        let end = self.climb(&mut State::new(self.machine, &nothing, goroutine), rules);
         self.follow(from, goroutine, stopped_at_switch(end))
     }
 
@@ -203,17 +218,15 @@ impl Walker {
         true
     }
 
-    /// From the last frame, the first of `path`, up the stack on which it stands. An error: at a function that
+    /// From the last frame, which `state` is of, up the stack on which it stands. An error: at a function that
     /// switched stacks.
     fn climb(
         &mut self,
-        path: &[(ModuleId, u64)],
-        slice: &Slice,
+        state: &mut State<'_>,
         rules: &mut impl Rules,
     ) -> Result<WalkEnd, (GoSwitch, ModuleId)> {
-        let mut state = State::new(self.machine, slice, path);
         // Each step takes a word of its own.
-        let most = MAX_FRAMES.min(self.frames.len() + slice.kept.len() + path.len());
+        let most = MAX_FRAMES.min(self.frames.len() + state.most_steps());
         let end = loop {
             let last = self.frames.len() - 1;
             let frame = &mut self.frames[last];
@@ -226,9 +239,12 @@ impl Walker {
                 Ok(Some(switch @ (GoSwitch::Leaves | GoSwitch::Parks))) => {
                     return Err((switch, module));
                 }
+                Ok(Some(GoSwitch::Enters)) if self.has_both_stacks => {
+                    return Err((GoSwitch::Enters, module));
+                }
                 Ok(Some(GoSwitch::Enters)) => frame.step = Step::Gap,
                 Ok(Some(GoSwitch::Dispatches)) => self.dispatches = true,
-                Ok(None) => {}
+                Ok(Some(GoSwitch::CalledByC) | None) => {}
             }
             match state.caller(rule, frame) {
                 Ok(Some(caller)) => self.frames.push(caller),

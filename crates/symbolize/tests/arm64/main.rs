@@ -62,7 +62,7 @@ impl Program<'_> {
         let kept = registers.chain(words);
         let kept = kept.filter_map(|(place, word)| Some(Kept { place, value: value(*word)? }));
         let looked_at_words = stop.words.len() as u32;
-        let mut slice = Slice { looked_at_words, kept: kept.collect() };
+        let mut slice = Slice { looked_at_words, kept: kept.collect(), other: None };
         slice.drop_pointers_of_no_frame();
         slice
     }

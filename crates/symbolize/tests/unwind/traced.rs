@@ -164,7 +164,7 @@ impl Traced {
             .chain(words)
             .filter_map(|(place, value)| Some(Kept { place, value: keep(value)? }))
             .collect();
-        let mut slice = Slice { looked_at_words: looked_at.len() as u32, kept };
+        let mut slice = Slice { looked_at_words: looked_at.len() as u32, kept, other: None };
         slice.drop_pointers_of_no_frame();
         slice
     }
@@ -178,7 +178,7 @@ impl Traced {
         let registers = sample.registers.iter().zip(0..).filter(|(_, n)| *n != RIP as u32);
         let words = sample.words.iter().zip(0..).map(|(word, n)| (word, Kept::place_of_word(n)));
         let kept = registers.chain(words).map(|(value, place)| Kept { place, value: keep(*value) });
-        Slice { looked_at_words: sample.words.len() as u32, kept: kept.collect() }
+        Slice { looked_at_words: sample.words.len() as u32, kept: kept.collect(), other: None }
     }
 
     /// What a walk along frame pointers records.

@@ -211,7 +211,7 @@ fn whole(
     for (place, word) in (Kept::place_of_word(0)..).zip(stack.iter()) {
         kept.push(Kept { place, value: value(word) });
     }
-    Slice { looked_at_words: stack.len() as u32, kept }
+    Slice { looked_at_words: stack.len() as u32, kept, other: None }
 }
 
 /// Walks by the tables of a recording's modules.

@@ -106,7 +106,7 @@ impl Registers {
         for (place, word) in (Kept::place_of_word(0)..).zip(stack.iter().take(words)) {
             kept.extend(value(word).map(|value| Kept { place, value }));
         }
-        let mut slice = Slice { looked_at_words: words as u32, kept };
+        let mut slice = Slice { looked_at_words: words as u32, kept, other: None };
         slice.drop_pointers_of_no_frame();
         Some(slice)
     }

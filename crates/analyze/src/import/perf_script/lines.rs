@@ -1,5 +1,7 @@
 //! The two kinds of lines that `perf script` prints: of a sample, and of a frame.
 
+use crate::import::text::fixed_point;
+
 /// The first line of a sample.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Header<'a> {
@@ -64,11 +66,7 @@ fn is_time(word: &str) -> bool {
 
 /// "5180.123456:" in nanoseconds.
 fn nanoseconds(word: &str) -> Option<u64> {
-    let (seconds, fraction) = word.strip_suffix(':')?.split_once('.')?;
-    let fraction = fraction.get(..9).unwrap_or(fraction);
-    let scale = 10u64.checked_pow(9 - fraction.len() as u32)?;
-    let seconds: u64 = seconds.parse().ok()?;
-    seconds.checked_mul(1_000_000_000)?.checked_add(fraction.parse::<u64>().ok()? * scale)
+    fixed_point(word.strip_suffix(':')?, 9)
 }
 
 /// What perf prints in place of a module.

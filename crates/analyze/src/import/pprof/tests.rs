@@ -116,7 +116,7 @@ fn few_bytes_never_become_much_memory_or_work() {
         location.message(4, Message::default().number(1, function));
     }
     profile.message(4, &location).message(2, &sample(&[10], &[1, 1]));
-    assert_eq!(read(&profile).unwrap_err(), TooMuch::Text.into());
+    assert_eq!(read(&profile).unwrap_err(), TooMuch::Memory.into());
 
     // Inlined calls without end, in stacks without end.
     let mut deep = self::profile();

@@ -1,3 +1,4 @@
+mod callbacks;
 mod goroutines;
 mod signals;
 
@@ -171,7 +172,7 @@ impl Memory {
             Some(Kept { place: Kept::place_of_word(index as u32), value })
         });
         let kept = register.into_iter().chain(words).collect();
-        Slice { looked_at_words: looked_at_words as u32, kept }
+        Slice { looked_at_words: looked_at_words as u32, kept, other: None }
     }
 }
 
@@ -289,7 +290,7 @@ fn stacks_that_do_not_grow_and_stacks_without_end_are_cut() {
     let mut cyclic = Program::default();
     cyclic.rules.insert(1, Ok(rule(Cfa::Register(7, 0), None)));
     cyclic.rules.get_mut(&1).unwrap().as_mut().unwrap().return_address = Saved::AtCfa(0);
-    let slice = Slice { looked_at_words: 1, kept: vec![kept(0)] };
+    let slice = Slice { looked_at_words: 1, kept: vec![kept(0)], other: None };
     let found = walker.walk(Recorded { path: &leaf, goroutine: &[] }, &slice, &mut cyclic).unwrap();
     assert_eq!(found.end, WalkEnd::Stopped(Stop::Absurd, CODE));
     assert_eq!(found.frames.len(), 2);
@@ -299,7 +300,8 @@ fn stacks_that_do_not_grow_and_stacks_without_end_are_cut() {
             walker.walk(Recorded { path: &leaf, goroutine: &[] }, &slice, &mut cyclic).unwrap();
         assert_eq!(found.frames.len(), 1, "{offset}");
     }
-    let deep = Slice { looked_at_words: 20_000, kept: (0..20_000).map(kept).collect() };
+    let deep =
+        Slice { looked_at_words: 20_000, kept: (0..20_000).map(kept).collect(), other: None };
     let mut program = Program::new(&[Kind::Bare(0)]);
     let found = walker.walk(Recorded { path: &leaf, goroutine: &[] }, &deep, &mut program).unwrap();
     assert_eq!(found.end, WalkEnd::Stopped(Stop::TooDeep, CODE));

@@ -20,7 +20,7 @@ fn an_interrupted_instruction_is_no_return_address() {
     let stack = KeptValue::Stack(56);
     let words =
         vec![kept(0, code(0x210)), kept(2, code(0x100)), kept(4, stack), kept(7, code(0x10))];
-    let slice = Slice { looked_at_words: 8, kept: words };
+    let slice = Slice { looked_at_words: 8, kept: words, other: None };
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let found = walker
         .walk(Recorded { path: &[(CODE, 0x110)], goroutine: &[] }, &slice, &mut program)
@@ -31,7 +31,7 @@ fn an_interrupted_instruction_is_no_return_address() {
     assert_eq!(found.end, WalkEnd::Root);
     // The kernel puts the registers back: the next instruction is behind the trampoline's last.
     let words = vec![kept(1, code(0x100)), kept(3, KeptValue::Stack(56)), kept(7, code(0x10))];
-    let slice = Slice { looked_at_words: 8, kept: words };
+    let slice = Slice { looked_at_words: 8, kept: words, other: None };
     let found = walker
         .walk(Recorded { path: &[(CODE, 0x300)], goroutine: &[] }, &slice, &mut program)
         .unwrap();
@@ -46,7 +46,7 @@ fn of_another_stack_that_a_signal_interrupted_the_chain_tells_what_it_knows() {
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let mut walk = |interrupted, chain: &[u64]| {
         let words = vec![kept(0, code(0x310)), kept(2, code(interrupted))];
-        let slice = Slice { looked_at_words: 9, kept: words };
+        let slice = Slice { looked_at_words: 9, kept: words, other: None };
         let path: Vec<_> = chain.iter().map(|address| (CODE, *address)).collect();
         let walk =
             walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut program).unwrap();
@@ -72,7 +72,7 @@ fn the_start_of_a_coroutine_is_not_called() {
     program.rules.insert(3, Ok(outermost()));
     let mut walker = Walker::new(Machine::X86_64).unwrap();
     let mut walk = |address| {
-        let slice = Slice { looked_at_words: 1, kept: vec![kept(0, code(address))] };
+        let slice = Slice { looked_at_words: 1, kept: vec![kept(0, code(address))], other: None };
         let path = [(CODE, 0x110)];
         let found =
             walker.walk(Recorded { path: &path, goroutine: &[] }, &slice, &mut program).unwrap();
