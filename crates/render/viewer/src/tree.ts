@@ -105,15 +105,15 @@ export interface FunctionRow {
 
 /** Self and total of every function; a function that recurs counts once for each stack. */
 export function functions(tree: Tree, functionOf: Uint32Array, count: number): FunctionRow[] {
-  const { size, depth, frame, end } = tree.shape;
+  const { size, frame, end } = tree.shape;
   const rows: (FunctionRow | undefined)[] = new Array(count);
+  const zeros = tree.sides.map(() => 0);
   // Where the subtree ends in which a function is already on the path.
   const covered = new Uint32Array(count);
   for (let i = 1; i < size; i++) {
-    if (depth[i] === 0 || frame[i] === NO_FRAME) continue;
+    if (frame[i] === NO_FRAME) continue;
     const number = functionOf[frame[i]!]!;
-    const zeros = () => tree.sides.map(() => 0);
-    const row = (rows[number] ??= { function: number, frame: frame[i]!, own: zeros(), total: zeros() });
+    const row = (rows[number] ??= { function: number, frame: frame[i]!, own: zeros.slice(), total: zeros.slice() });
     const topmost = i >= covered[number]!;
     if (topmost) covered[number] = end[i]!;
     for (let side = 0; side < tree.sides.length; side++) {
