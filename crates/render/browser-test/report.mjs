@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { basename, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { check, opened, run, screenshotPath, watchPolicy } from './checks.mjs';
+import { bare, heaviest, percent, treeOf } from './folded.mjs';
 
 const reports = process.argv.slice(2).map((path) => resolve(path));
 if (reports.length === 0) {
@@ -45,36 +46,6 @@ const detail = (page, label) => page.evaluate((wanted) => {
   const row = [...document.querySelectorAll('.details tr')].find((tr) => tr.firstElementChild.textContent === wanted);
   return row?.lastElementChild.textContent;
 }, label);
-
-function percent(part, whole) {
-  const p = (part / whole) * 100;
-  if (!(part > 0)) return '0 %';
-  return p >= 0.995 ? `${p.toFixed(1)} %` : p >= 0.005 ? `${p.toFixed(2)} %` : '<0.01 %';
-}
-
-/** Without what folded stacks append to names: whether a frame is inlined, made at run time, of the kernel. */
-const bare = (name) => name.replace(/_\[[ijk]\]$/, '');
-
-/** A tree from folded stacks. */
-function treeOf(folded) {
-  const root = { name: 'all', weight: 0, children: new Map() };
-  const stacks = folded.trim().split('\n').map((line) => {
-    const at = line.lastIndexOf(' ');
-    return [line.slice(0, at).split(';'), Number(line.slice(at + 1))];
-  });
-  for (const [names, weight] of stacks) {
-    let node = root;
-    node.weight += weight;
-    for (const name of names) {
-      if (!node.children.has(name)) node.children.set(name, { name, weight: 0, children: new Map() });
-      node = node.children.get(name);
-      node.weight += weight;
-    }
-  }
-  return { root, stacks };
-}
-
-const heaviest = (node) => [...node.children.values()].reduce((best, child) => (best && best.weight >= child.weight ? best : child), null);
 
 async function profile(browser, path, colorScheme) {
   const name = `${basename(path)} (${colorScheme})`;
@@ -345,6 +316,13 @@ async function diff(browser, path, colorScheme) {
   await page.keyboard.press('3');
   await frames(page);
   await screenshot(page, `${name} 5 sandwich`);
+  await page.locator('.sandwich .flame').last().focus();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('ArrowDown');
+  check(`${name}: a function's verdict holds in the sandwich`, !/one by one/.test(await detailsJudgement(page)), await detailsJudgement(page));
+  await page.keyboard.press('ArrowDown');
+  const below = await page.locator('.sandwich .flame [role=status]').last().textContent();
+  check(`${name}: paths that nobody tested are not called noise`, /not judged one by one/.test(below), below);
   check(`${name}: no complaint`, complaints.length === 0, complaints);
   check(`${name}: no request but for the file`, requests.length === 1, requests);
   await context.close();
@@ -373,6 +351,8 @@ async function deep(browser, path) {
   check(`${name}: no complaint`, complaints.length === 0, complaints);
   await context.close();
 }
+
+const detailsJudgement = (page) => page.locator('.judgement').textContent();
 
 /** With scripts off: everything that matters is there. */
 async function still(browser, path) {

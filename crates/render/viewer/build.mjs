@@ -1,7 +1,7 @@
 // Builds the viewer: `node build.mjs` writes the committed script and style, `node build.mjs test` bundles the
 // unit tests, `node build.mjs DIR` writes script and style to DIR.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -11,6 +11,7 @@ const asked = process.argv[2];
 const common = { absWorkingDir: here, bundle: true, charset: 'ascii', legalComments: 'none', logLevel: 'warning' };
 
 if (asked === 'test') {
+  rmSync(join(here, 'build'), { recursive: true, force: true });
   const tests = readdirSync(join(here, 'test')).filter((name) => name.endsWith('.test.ts'));
   await build({
     ...common, entryPoints: tests.map((name) => `test/${name}`), outdir: 'build', platform: 'node', format: 'esm',

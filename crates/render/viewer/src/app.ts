@@ -145,7 +145,11 @@ export class App {
   private render(): void {
     const { state } = this;
     choose(state.theme);
-    this.legend.show(state.view === 'functions' ? 'nothing' : this.model.shownSide(state), this.model.judgedBy(state));
+    const regrouped = state.view === 'inverted' || state.view === 'sandwich';
+    this.legend.show(
+      state.view === 'functions' ? 'nothing' : this.model.shownSide(state), this.model.judgedBy(state),
+      !regrouped || this.data.verdicts === null,
+    );
     this.recolour();
     this.time?.show(state);
     this.toolbar.show(state, this.model.tree(state).sides.length === 2);

@@ -4,7 +4,7 @@ import { percent, signed, thousands, threeDigits } from './amount';
 import { button, element } from './dom';
 import type { Data } from './payload';
 import { type Picture, nameOf } from './picture';
-import { NO_FRAME, path } from './tree';
+import { NOT_JUDGED, NO_FRAME, path } from './tree';
 
 export interface DetailEvents {
   zoom(node: number): void;
@@ -19,7 +19,7 @@ function amount(data: Data, picture: Picture, weight: number): string {
   return `${counts ? thousands(value) : threeDigits(value)} ${picture.unit}`.trim();
 }
 
-const JUDGED: Record<string, [string, string, string]> = {
+const JUDGED: Record<string, string[]> = {
   noise: ['no change that can be told from noise', 'grew, more than noise explains', 'shrank, more than noise explains'],
   counting: ['within counting error', 'grew, not tested against noise', 'shrank, not tested against noise'],
   nothing: ['no verdict', 'no verdict', 'no verdict'],
@@ -29,8 +29,8 @@ const JUDGED: Record<string, [string, string, string]> = {
 export function judgement(judgedBy: string, picture: Picture, node: number): string {
   const { tree } = picture;
   const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
-  const words = tree.grade
-    ? JUDGED[judgedBy]![tree.grade[node]!]! : 'paths of this view are not judged one by one';
+  const grade = tree.grade?.[node] ?? NOT_JUDGED;
+  const words = JUDGED[judgedBy]![grade] ?? 'paths of this view are not judged one by one';
   if (before <= 0 && after > 0) return `${words}; only after`;
   if (after <= 0 && before > 0) return `${words}; only before`;
   return words;

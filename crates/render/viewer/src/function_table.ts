@@ -112,12 +112,11 @@ export class FunctionTable {
     const column = this.columns.find((c) => c.key === this.sortedBy) ?? this.columns[0];
     if (!column) return;
     const { found } = this;
-    this.rows = found ? this.all.filter((row) => found[row.frame] === 1) : this.all.slice();
+    const rows = found ? this.all.filter((row) => found[row.frame] === 1) : this.all;
     const order = this.descending ? -1 : 1;
-    this.rows.sort((a, b) => {
-      const [x, y] = [column.value(a), column.value(b)];
-      return x < y ? -order : x > y ? order : a.function - b.function;
-    });
+    const keyed = rows.map((row) => ({ row, key: column.value(row) }));
+    keyed.sort((a, b) => (a.key < b.key ? -order : a.key > b.key ? order : a.row.function - b.row.function));
+    this.rows = keyed.map(({ row }) => row);
     this.head.replaceChildren(...this.columns.map((c) => this.heading(c)));
     this.root.scrollTop = 0;
     this.fill();

@@ -23,7 +23,7 @@ export class Legend {
     this.used = [...new Set(data.frames.paint)].sort((a, b) => a - b);
   }
 
-  show(side: Side | 'nothing', judgedBy: string): void {
+  show(side: Side | 'nothing', judgedBy: string, pathsJudged: boolean): void {
     this.swatches = [];
     this.root.hidden = side === 'nothing';
     const parts: Node[] = [];
@@ -40,7 +40,7 @@ export class Legend {
     if (side === 'difference') {
       entry('g', [0, 1, 2, 3, 4], '\u25b2 grew');
       entry('s', [0, 1, 2, 3, 4], '\u25bc shrank');
-      entry('o', [0], GREY[judgedBy]);
+      entry('o', [0], pathsJudged ? GREY[judgedBy] : `${GREY[judgedBy]}, or a path that was not judged by itself`);
       const width = 'Stronger: more of the frame changed. Width: the larger of before and after.';
       parts.push(element('span', { class: 'muted' }, [`${NOTES[judgedBy]} ${width}`]));
     } else {

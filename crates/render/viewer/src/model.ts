@@ -5,7 +5,7 @@ import type { Side } from './picture';
 import { type Options, callees, callers } from './regroup';
 import type { State } from './state';
 import { type Range, keptGroups, observedSeconds, ownIn } from './times';
-import { type FunctionRow, type Tree, NO_FRAME, functions, topmost, weigh } from './tree';
+import { type FunctionRow, type Tree, NOT_JUDGED, NO_FRAME, functions, topmost, weigh } from './tree';
 
 /** Standard deviations of counting error within which nothing is said. */
 const SIGMAS = 2;
@@ -120,14 +120,15 @@ export class Model {
     ];
   }
 
-  /** What the comparison says of functions holds for the outermost frames of a regrouped tree. */
+  /** What the comparison says of functions holds for the outermost frames of a regrouped tree; no other was judged. */
   private graded(tree: Tree, part: 'own' | 'total'): Tree {
     const { verdicts, frames } = this.data;
     if (this.made.seconds) return this.judged(tree);
     if (!verdicts) return tree;
     const ofFunction = new Map(Array.from(verdicts.function, (number, row) => [number, verdicts[part][row]!]));
     const { size, depth, frame } = tree.shape;
-    const grade = new Uint8Array(size);
+    const grade = new Uint8Array(size).fill(NOT_JUDGED);
+    if (part === 'own') grade[0] = this.all.grade![0]!;
     for (let i = 1; i < size; i++) {
       if (depth[i] !== 1 || frame[i] === NO_FRAME) continue;
       grade[i] = ofFunction.get(frames.function[frame[i]!]!) ?? 0;

@@ -47,7 +47,7 @@ export class Painter {
     const { tree, side } = picture;
     if (side === 'difference') {
       const grade = tree.grade?.[node] ?? 0;
-      if (grade === 0) return [this.noise, 0];
+      if (grade !== 1 && grade !== 2) return [this.noise, 0];
       const [before, after] = [tree.sides[0]!.total[node]!, tree.sides[1]!.total[node]!];
       return [grade === 1 ? this.grew : this.shrank, degree(before, after)];
     }

@@ -30,7 +30,7 @@ export class TimeStrip {
       this.changed(other ? { otherTime: [...range] } : { time: [...range] }));
     const width = times.captures[0]!.cell_ms;
     const column = threeDigits((width * 50) / 1000);
-    const help = `Each column is ${column} s, each cell in it ${threeDigits(width)} ms; darker is more. Drag to choose a time, `
+    const help = `Each column is ${column} s, each cell in it ${threeDigits(width)} ms; stronger is more. Drag to choose a time, `
       + 'with Shift one to compare it with.';
     const [from, to, otherFrom, otherTo] = this.fields as [HTMLInputElement, HTMLInputElement, HTMLInputElement, HTMLInputElement];
     this.against = element('span', {}, [' against ', otherFrom, ' to ', otherTo, ' s']);

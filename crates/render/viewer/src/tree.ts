@@ -3,6 +3,9 @@
 /** The frame of the root, and of what stands for frames too small to show. */
 export const NO_FRAME = 0xffffffff;
 
+/** The grade of paths that were not judged. */
+export const NOT_JUDGED = 3;
+
 /** Who calls whom. */
 export interface Shape {
   size: number;
@@ -23,7 +26,7 @@ export interface Weights {
 export interface Tree {
   shape: Shape;
   sides: Weights[];
-  /** Of a comparison, what may be said of each node: 0 nothing, 1 it grew, 2 it shrank. */
+  /** Of a comparison, what may be said of each node: 0 nothing, 1 it grew, 2 it shrank; or nobody asked. */
   grade: Uint8Array | null;
 }
 
@@ -102,15 +105,15 @@ export interface FunctionRow {
 
 /** Self and total of every function; a function that recurs counts once for each stack. */
 export function functions(tree: Tree, functionOf: Uint32Array, count: number): FunctionRow[] {
-  const { size, depth, frame, end } = tree.shape;
+  const { size, frame, end } = tree.shape;
   const rows: (FunctionRow | undefined)[] = new Array(count);
+  const zeros = tree.sides.map(() => 0);
   // Where the subtree ends in which a function is already on the path.
   const covered = new Uint32Array(count);
   for (let i = 1; i < size; i++) {
-    if (depth[i] === 0 || frame[i] === NO_FRAME) continue;
+    if (frame[i] === NO_FRAME) continue;
     const number = functionOf[frame[i]!]!;
-    const zeros = () => tree.sides.map(() => 0);
-    const row = (rows[number] ??= { function: number, frame: frame[i]!, own: zeros(), total: zeros() });
+    const row = (rows[number] ??= { function: number, frame: frame[i]!, own: zeros.slice(), total: zeros.slice() });
     const topmost = i >= covered[number]!;
     if (topmost) covered[number] = end[i]!;
     for (let side = 0; side < tree.sides.length; side++) {
