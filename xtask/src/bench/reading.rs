@@ -44,9 +44,8 @@ fn perf_data(programs: &Programs, dir: &Path) -> Result<()> {
         inferno.join("inferno-flamegraph").display(),
         picture.display()
     );
-    let listed =
-        run::output(Command::new("perf").args(["script", "-F", "ip,sym", "-i"]).arg(&data))?;
-    let samples = listed.stdout.split(|b| *b == b'\n').filter(|line| line.is_empty()).count();
+    let times = run::output(Command::new("perf").args(["script", "-F", "time", "-i"]).arg(&data))?;
+    let samples = times.stdout.iter().filter(|byte| **byte == b'\n').count();
     if samples < LEAST_SAMPLES {
         bail!("perf recorded {samples} samples only: end other load");
     }
