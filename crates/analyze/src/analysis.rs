@@ -25,7 +25,7 @@ use crate::locate::{FetchOutcome, Locator};
 use crate::measure::Measure;
 use crate::modules::ModuleUse;
 use crate::naming::Naming;
-use crate::over_time;
+use crate::over_time::Fineness;
 use crate::paths::Paths;
 use crate::placed::Placed;
 use crate::prefetch::prefetch;
@@ -250,6 +250,7 @@ fn collapse_input(
     question: &Question,
     names: &ProcessNames,
     steps: u32,
+    over_time: Option<Fineness>,
 ) -> Result<(Collapsed, Keep), Error> {
     let recording = &input.recording;
     let event = shown_event(recording, question.event.as_deref())?;
@@ -262,14 +263,15 @@ fn collapse_input(
         span = from..to;
         keep = keep.at(times.clone());
     }
-    let grid = match (question.over_time, steps) {
-        (true, _) => over_time::grid(recording, &span),
-        (false, 0..=1) => Grid::default(),
-        (false, _) => Grid::over(&span, steps),
+    let grid = match (over_time, steps) {
+        (Some(fineness), _) => fineness.grid(&span),
+        (None, 0..=1) => Grid::default(),
+        (None, _) => Grid::over(&span, steps),
     };
     let mut apart = group::apart(&question.by, grid);
-    apart.thread |= question.over_time;
-    apart.cpu |= question.over_time;
+    let groups = over_time.is_some_and(|fineness| fineness.groups);
+    apart.thread |= groups;
+    apart.cpu |= groups;
     let cells = collapse(recording, event, &keep, &apart);
     Ok((Collapsed { event, cells, grid }, keep))
 }
@@ -289,6 +291,8 @@ pub fn analyze(
     let names: Vec<ProcessNames> =
         inputs.iter().map(|input| ProcessNames::new(input.recording.tables())).collect();
     let steps = question.steps.div_ceil(inputs.len().max(1) as u32);
+    let recordings = || inputs.iter().map(|input| &input.recording);
+    let over_time = question.over_time.then(|| Fineness::of(recordings()));
     let mut collapsed: Vec<Collapsed> = Vec::new();
     let mut paths: Vec<Paths<'_>> = Vec::new();
     let mut anything = false;
@@ -297,7 +301,7 @@ pub fn analyze(
         .par_iter()
         .zip(&names)
         .map(|(input, names)| {
-            let (mut part, keep) = collapse_input(input, question, names, steps)?;
+            let (mut part, keep) = collapse_input(input, question, names, steps, over_time)?;
             let recorded = part.cells.recorded().weight;
             let paths = unwind(&input.recording, &mut part.cells, locator);
             Ok((part, keep, recorded, paths))

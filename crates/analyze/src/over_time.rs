@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use profile::{ProcessId, TimeCell, TimeGroup, Timeline};
+use profile::{ProcessId, Thread, TimeCell, TimeGroup, Timeline};
 use rustc_hash::FxHashMap;
 
 use crate::collapse::{Cell, Grid, SampleGroup};
@@ -15,28 +15,57 @@ use crate::stacks::LOST;
 const MOST_ROWS: usize = 300_000;
 /// Length of a cell where nothing forbids it: fifty make a second.
 const CELL_NS: u64 = 20_000_000;
-/// Cells of one recording at most; and of one with so many samples that each of them could be a row.
+/// Cells of one recording at most.
 const MOST_CELLS: u64 = 100_000;
-const MOST_CELLS_OF_MANY_SAMPLES: u64 = 3_000;
-const MANY_SAMPLES: u64 = 2_000_000;
+/// Samples of all inputs at most that may each be a row while they are summed; of more, threads and CPUs are not
+/// told apart, and every stack may have a row in each cell.
+const MOST_SUMS: u64 = 2_000_000;
 /// Cells that are kept as long as something else can be given up for them.
 const LEAST_CELLS: usize = 120;
 
-/// Cells of time for one recording.
-#[must_use]
-pub fn grid(recording: &Recording, span: &Range<u64>) -> Grid {
-    let lines = recording.end_ledger().iter();
-    let samples = lines.fold(0u64, |sum, line| sum.saturating_add(line.written));
-    // A recording that was cut off does not say how many there are.
-    let many = samples == 0 || samples > MANY_SAMPLES;
-    let most = if many { MOST_CELLS_OF_MANY_SAMPLES } else { MOST_CELLS };
-    let length_ns = span.end.saturating_sub(span.start);
-    let mut step_ns = CELL_NS;
-    while length_ns.div_ceil(step_ns) > most {
-        step_ns = step_ns.saturating_mul(2);
+/// How finely samples are told apart while they are summed: as finely as memory allows for all inputs together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fineness {
+    most_cells: u64,
+    /// Whether threads and CPUs are told apart.
+    pub groups: bool,
+}
+
+impl Fineness {
+    /// What fits for these recordings.
+    #[must_use]
+    pub fn of<'r>(recordings: impl Iterator<Item = &'r Recording>) -> Self {
+        let (mut all, mut stacks) = (0u64, 0u64);
+        for recording in recordings {
+            let lines = recording.end_ledger().iter();
+            let samples = lines.fold(0u64, |sum, line| sum.saturating_add(line.written));
+            // A recording that was cut off does not say how many there are.
+            all = all.saturating_add(if samples == 0 { MOST_SUMS + 1 } else { samples });
+            stacks += recording.tables().stacks.len() as u64;
+        }
+        Self::fitting(all, stacks)
     }
-    let steps = length_ns.div_ceil(step_ns).max(1) as u32;
-    Grid { start_ns: span.start, step_ns, steps }
+
+    fn fitting(samples: u64, stacks: u64) -> Self {
+        match samples > MOST_SUMS {
+            true => {
+                Self { most_cells: (MOST_SUMS / stacks.max(1)).clamp(1, MOST_CELLS), groups: false }
+            }
+            false => Self { most_cells: MOST_CELLS, groups: true },
+        }
+    }
+
+    /// Cells of time for one recording.
+    #[must_use]
+    pub fn grid(self, span: &Range<u64>) -> Grid {
+        let length_ns = span.end.saturating_sub(span.start);
+        let mut step_ns = CELL_NS;
+        while length_ns.div_ceil(step_ns) > self.most_cells {
+            step_ns = step_ns.saturating_mul(2);
+        }
+        let steps = length_ns.div_ceil(step_ns).max(1) as u32;
+        Grid { start_ns: span.start, step_ns, steps }
+    }
 }
 
 /// Numbers the groups that samples belong to.
@@ -65,6 +94,9 @@ fn group(groups: &Groups<'_>, cell: &Cell) -> TimeGroup {
     let process = groups.tables.process(cell.process);
     let lost = || LOST.to_owned();
     let name = groups.processes.get(cell.process);
+    let is_apart = cell.group.thread.is_some();
+    let thread = groups.tables.thread(cell.group.thread);
+    let name_of = |thread: &Thread| format!("{} ({})", thread.comm.lossy(), thread.tid.0);
     TimeGroup {
         host: groups.host.lossy().into_owned(),
         cgroup: process
@@ -73,11 +105,8 @@ fn group(groups: &Groups<'_>, cell: &Cell) -> TimeGroup {
         process: process
             .zip(name)
             .map_or_else(lost, |(process, name)| format!("{name} ({})", process.pid.0)),
-        thread: groups
-            .tables
-            .thread(cell.group.thread)
-            .map_or_else(lost, |thread| format!("{} ({})", thread.comm.lossy(), thread.tid.0)),
-        cpu: Some(cell.group.cpu),
+        thread: if is_apart { thread.map_or_else(lost, name_of) } else { String::new() },
+        cpu: is_apart.then_some(cell.group.cpu),
     }
 }
 
@@ -183,6 +212,17 @@ mod tests {
         assert_eq!(weight(&fitted), weight(&large));
         assert_eq!(fitted.cells[1].start_ns, 4 * CELL_NS);
         assert_eq!(fitted.cells[1].observed_ns, 4 * CELL_NS);
+    }
+
+    #[test]
+    fn what_is_summed_never_grows_with_the_samples() {
+        let few = Fineness::fitting(MOST_SUMS, 1_000_000);
+        assert_eq!((few.groups, few.grid(&(0..CELL_NS * 500)).steps), (true, 500));
+        // Six days of 5,000 stacks, which had a row for nearly each of 100 million samples.
+        let many = Fineness::fitting(100_000_000, 5_000);
+        let steps = many.grid(&(0..505_000_000_000_000)).steps;
+        assert!(!many.groups && u64::from(steps) * 5_000 <= MOST_SUMS, "{steps}");
+        assert_eq!(Fineness::fitting(u64::MAX, u64::MAX).grid(&(0..u64::MAX)).steps, 1);
     }
 
     #[test]
